@@ -1,0 +1,8 @@
+"""Every metric on the page, in page order."""
+
+from __future__ import annotations
+
+from exporter import collectors, health
+from exporter.metric import Metric
+
+METRICS: tuple[Metric, ...] = (*(metric for collector in collectors.ALL for metric in collector.metrics), *health.METRICS)

@@ -1,0 +1,10 @@
+"""The explicit table of collectors, in page order."""
+
+from __future__ import annotations
+
+from exporter.collectors.spark import driver, streaming
+
+# Those that read the record of an application: exporter.streaming.view.AppView.
+APPLICATION = (streaming.COLLECTOR, driver.COLLECTOR)
+
+ALL = APPLICATION

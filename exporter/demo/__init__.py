@@ -1,0 +1,1 @@
+"""A local Spark with streams that each show something, and the exporter beside it."""

@@ -1,0 +1,68 @@
+"""The exporter's own metrics, told from what the Store holds by a pure function."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+
+from exporter import __version__
+from exporter.metric import Metric, Sample, counter, gauge, info
+from exporter.snapshot import View
+
+BUILD_INFO = info(
+    "lakehouse_exporter_build_info",
+    "Versions of the exporter and its Python (exporter package).",
+    ("version", "python_version"),
+)
+SUCCESS = gauge(
+    "lakehouse_exporter_collector_success",
+    "Whether the collector's last look succeeded (exporter).",
+    ("collector", "target"),
+    unit="",
+)
+DURATION = gauge(
+    "lakehouse_exporter_collector_duration_seconds",
+    "How long the collector's last look took (exporter).",
+    ("collector", "target"),
+)
+LAST_SUCCESS = gauge(
+    "lakehouse_exporter_collector_last_success_timestamp_seconds",
+    "When the collector last succeeded (exporter).",
+    ("collector", "target"),
+)
+FAILURES = counter(
+    "lakehouse_exporter_collector_failures_total", "Looks that failed, by reason (exporter).", ("collector", "target", "reason")
+)
+DROPPED = gauge(
+    "lakehouse_exporter_series_dropped",
+    "Series that this page leaves out, because their family or the page is full (exporter).",
+    ("family",),
+    unit="",
+)
+
+UNRENDERED = gauge(
+    "lakehouse_exporter_snapshots_dropped",
+    "Snapshots that this page leaves out, because of a fault in rendering them (exporter).",
+    unit="",
+)
+
+METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+
+def samples(view: View, dropped: Mapping[str, int], unrendered: int) -> Iterator[Sample]:
+    """What to tell of the exporter itself.
+
+    `dropped` are the numbers of series that this page leaves out, by family; `unrendered` is how many snapshots it does.
+    """
+    yield BUILD_INFO(1, version=__version__, python_version=platform.python_version())
+    for (collector, target), outcome in sorted(view.outcomes.items()):
+        labels = {"collector": collector, "target": target}
+        yield SUCCESS(int(outcome.succeeded), **labels)
+        yield DURATION(outcome.duration, **labels)
+        if outcome.last_success is not None:
+            yield LAST_SUCCESS(outcome.last_success, **labels)
+        for reason, count in sorted(outcome.failures.items()):
+            yield FAILURES(count, **labels, reason=reason)
+    for family, count in sorted(dropped.items()):
+        yield DROPPED(count, family=family)
+    yield UNRENDERED(unrendered)

@@ -1,0 +1,158 @@
+"""Runs what has to be done again and again, one thread a source: look, fold, store, publish; no fault of a step ends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from exporter import collectors
+from exporter.errors import Reason, StorageError
+from exporter.snapshot import Outcome, Snapshot, Store
+from exporter.storage import Storage
+from exporter.streaming import state as states
+from exporter.streaming.fold import fold
+from exporter.streaming.observation import Failed, Observation
+from exporter.streaming.state import State
+from exporter.streaming.view import STALE_SECONDS, views, with_counters_of
+
+SOURCE = "drivers"
+# The first look waits for slow drivers, so that the first page is whole; later ones take what is there.
+FIRST_PATIENCE = 5.0
+PATIENCE = 0.5
+
+Clock = Callable[[], float]
+log = structlog.get_logger()
+
+
+class Source(Protocol):
+    """Where drivers are found: exporter.sources.drivers.Drivers, or a live session."""
+
+    def observe(self, positions: Mapping[str, int], ended: frozenset[str], patience: float) -> Observation: ...
+
+    def close(self) -> None: ...
+
+
+class Follower:
+    """Follows the drivers of one source; every step leaves a whole page in the Store."""
+
+    def __init__(
+        self, source: Source, store: Store, storage: Storage | None, keep_ended: float, clock: Clock, monotonic: Clock
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._storage = storage
+        self._keep_ended = keep_ended
+        self._clock = clock
+        self._monotonic = monotonic
+        self._state = _loaded(storage, clock())
+        self._stored = self._state
+        self._outcome = Outcome()
+        self._patience = FIRST_PATIENCE
+
+    def step(self) -> None:
+        """One look at the drivers, folded, stored, and then published; never raises."""
+        began = self._monotonic()
+        try:
+            reason = self._look()
+            snapshots = self._snapshots(self._clock())
+        except Exception:  # the thread must outlive any fault of ours: it is told in log and metric, and old values go stale
+            log.exception("look failed", source=SOURCE)
+            self._grade(self._monotonic() - began, Reason.INTERNAL)
+            self._store.grade(SOURCE, self._outcomes())
+        else:
+            self._grade(self._monotonic() - began, reason)
+            self._store.replace(SOURCE, snapshots, self._outcomes())
+
+    def close(self) -> None:
+        """Ends the connections; everything that was published is stored."""
+        self._source.close()
+
+    def _look(self) -> Reason | None:
+        observation = self._source.observe(states.positions(self._state), states.ended(self._state), self._patience)
+        self._patience = PATIENCE
+        for outcome in observation.outcomes:
+            if isinstance(outcome, Failed) and outcome.epoch not in states.ended(self._state):
+                log.warning(
+                    "driver does not answer", driver=outcome.app_id, reason=outcome.reason.value, detail=outcome.message
+                )
+        before = self._state
+        self._state = fold(before, observation)
+        _tell_changes(before, self._state)
+        return self._save()
+
+    def _save(self) -> Reason | None:
+        if self._storage is None or self._state == self._stored:
+            self._stored = self._state
+            return None
+        try:
+            self._storage.save(states.encoded(self._state))
+        except StorageError as error:
+            log.error("state not stored; counters stand still until it is", detail=str(error))
+            return Reason.STORAGE
+        self._stored = self._state
+        return None
+
+    def _grade(self, duration: float, reason: Reason | None) -> None:
+        failures = dict(self._outcome.failures)
+        if reason is not None:
+            failures[reason.value] = failures.get(reason.value, 0) + 1
+        last_success = self._clock() if reason is None else self._outcome.last_success
+        self._outcome = Outcome(reason is None, duration, last_success, failures)
+
+    def _snapshots(self, now: float) -> dict[str, Snapshot]:
+        shown = self._state if self._stored is self._state else with_counters_of(self._state, self._stored)
+        return {
+            app: Snapshot(view, collectors.APPLICATION, now + STALE_SECONDS)
+            for app, view in views(shown, now, self._keep_ended).items()
+        }
+
+    def _outcomes(self) -> dict[tuple[str, str], Outcome]:
+        """How the source as a whole went, and each of its targets that ever failed."""
+        outcomes = {(SOURCE, ""): self._outcome}
+        present = {driver.app: driver for driver in self._state.drivers.values() if driver.ended_at is None}
+        for (target, reason), count in self._state.failures.items():
+            driver = present.get(target)
+            fresh = Outcome(driver.reachable, last_success=driver.last_contact) if driver else Outcome()
+            known = outcomes.get((SOURCE, target), fresh)
+            outcomes[SOURCE, target] = dataclasses.replace(known, failures={**known.failures, reason: count})
+        return outcomes
+
+
+def follow(follower: Follower, every: float, stop: threading.Event, monotonic: Clock) -> None:
+    """Steps until `stop`, `every` seconds from beginning to beginning; a step that takes longer delays the next one only."""
+    while not stop.is_set():
+        began = monotonic()
+        follower.step()
+        stop.wait(max(0.05, every - (monotonic() - began)))
+
+
+def _loaded(storage: Storage | None, now: float) -> State:
+    stored = storage.load() if storage is not None else None
+    if stored is None:
+        return State(since=now)
+    try:
+        return states.decoded(stored)
+    except ValueError as error:
+        raise StorageError(f"the stored state can't be used ({error}); move it away to begin anew") from error
+
+
+def _tell_changes(before: State, after: State) -> None:
+    """Logs what a person wants to read at 3 am: drivers and queries that came and went."""
+    for epoch, driver in after.drivers.items():
+        known = before.drivers.get(epoch)
+        if known is None:
+            log.info("driver found", app=driver.app, app_id=driver.app_id)
+        elif driver.ended_at is not None and known.ended_at is None:
+            log.info("driver ended", app=driver.app, app_id=driver.app_id)
+    for key, query in after.queries.items():
+        last = before.queries.get(key)
+        if last is query:
+            continue
+        if query.active and (last is None or last.run_id != query.run_id):
+            log.info("query started", app=query.app, query=query.label, run_id=query.run_id)
+        elif not query.active and (last is None or last.active or last.run_id != query.run_id):
+            log.info("query ended", app=query.app, query=query.label, run_id=query.run_id, outcome=query.ended_class)

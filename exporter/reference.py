@@ -1,0 +1,86 @@
+"""Writes the pages that are made from declarations, docs/metrics.md and docs/configuration.md: no fact is typed twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter import catalogue, collectors, config, health
+from exporter.metric import Metric
+from exporter.streaming.failures import RULES
+
+METRICS_PAGE = "metrics.md"
+CONFIGURATION_PAGE = "configuration.md"
+
+
+def metrics() -> str:
+    """The text of docs/metrics.md: every metric of the catalogue in page order, and the closed sets that are label values."""
+    sections = [
+        ("Streaming queries", collectors.streaming.COLLECTOR.metrics),
+        ("Drivers", collectors.driver.COLLECTOR.metrics),
+        ("The exporter itself", health.METRICS),
+    ]
+    parts = [
+        "# Metrics\n",
+        "<!-- Made by `make pages` from the declarations; edit those. -->\n",
+        (
+            f"{len(catalogue.METRICS)} metrics. The words in parentheses name where a value comes from. Besides these the page"
+            " has `process_*` and `python_*` of the exporter's own process.\n"
+        ),
+    ]
+    for title, members in sections:
+        parts.append(f"## {title}\n")
+        parts.append("| metric | type | labels | what it tells |\n|---|---|---|---|\n" + "".join(map(_row, members)))
+    parts.append("## Classes of failures\n")
+    parts.append("The values of `class` besides `stopped`, `finished` and `driver_lost`.\n")
+    parts.append(_failures())
+    return "\n".join(parts)
+
+
+def configuration() -> str:
+    """The text of docs/configuration.md: every setting with its three spellings and its default."""
+    rows = "".join(map(_setting, config.settings()))
+    return (
+        "# Configuration\n\n"
+        "<!-- Made by `make pages` from the declarations; edit those. -->\n\n"
+        "Nothing has to be set. A flag wins over its environment variable, that over the file, that over the default.\n"
+        "`--config.file` (or `LAKEHOUSE_EXPORTER_CONFIG_FILE`) names a YAML file; a key `a.b` is `b` under `a`.\n"
+        "Unknown keys are refused; every problem is told at once, and the exit code is 2.\n\n"
+        "| flag | environment | file | default | what it does |\n|---|---|---|---|---|\n" + rows + "\n"
+        "A duration is `90s`, `10m`, `1h30m`, `250ms`, or a bare number of seconds.\n\n"
+        "```yaml\nweb:\n  listen_address: 127.0.0.1:10071\n"
+        "storage:\n  path: /var/lib/lakehouse-exporter\nstreaming:\n  keep_ended: 10m\n```\n\n"
+        "The listener in the driver has settings of its own, `spark.lakehouse.listener.*`: see listener/README.md.\n"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes both pages into the folder that is named, `docs` if none is."""
+    folder = Path(arguments[0] if arguments else "docs")
+    (folder / METRICS_PAGE).write_text(metrics(), encoding="utf-8")
+    (folder / CONFIGURATION_PAGE).write_text(configuration(), encoding="utf-8")
+    return 0
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {_cell(metric.help)} |\n"
+
+
+def _setting(setting: config.Setting) -> str:
+    default = f"`{setting.default}`" if setting.default else ""
+    return f"| `{setting.flag}` | `{setting.variable}` | `{setting.key}` | {default} | {setting.help} |\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def _failures() -> str:
+    rows = "".join(f"| `{rule.name}` | {rule.restart_helps} | {_cell(rule.remedy)} |\n" for rule in RULES)
+    return "| class | does a restart help? | first remedy |\n|---|---|---|\n" + rows
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""What was learned and when: the frozen snapshot of a target, and the Store, the one mutable thing that pages are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.collector import Collector
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """One target's newest record, the collectors that can read it, and the second after which it no longer holds."""
+
+    record: Any
+    collectors: tuple[Collector, ...]
+    expires: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a collector's attempts on a target went: seconds since 1970, seconds, and failures by reason."""
+
+    succeeded: bool = False
+    duration: float = 0.0
+    last_success: float | None = None
+    failures: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Everything the Store holds at one moment."""
+
+    snapshots: Mapping[str, Snapshot]
+    outcomes: Mapping[tuple[str, str], Outcome]
+    ready: bool
+
+
+class Store:
+    """Newest snapshots by target, newest outcomes by collector and target; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._view = View({}, {}, ready=False)
+
+    def replace(self, source: str, snapshots: Mapping[str, Snapshot], outcomes: Mapping[tuple[str, str], Outcome]) -> None:
+        """All that `source` has to say, in one step: what it no longer names is gone; other sources' entries stay."""
+        prefix = f"{source}/"
+        with self._lock:
+            old = self._view
+            others = {name: kept for name, kept in old.snapshots.items() if not name.startswith(prefix)}
+            other_outcomes = {key: kept for key, kept in old.outcomes.items() if key[0] != source}
+            mine = {prefix + name: snapshot for name, snapshot in snapshots.items()}
+            self._view = View({**others, **mine}, {**other_outcomes, **outcomes}, ready=True)
+
+    def grade(self, source: str, outcomes: Mapping[tuple[str, str], Outcome]) -> None:
+        """How `source` went, and nothing new from it: its snapshots stand until they expire."""
+        with self._lock:
+            others = {key: kept for key, kept in self._view.outcomes.items() if key[0] != source}
+            self._view = View(self._view.snapshots, {**others, **outcomes}, ready=True)
+
+    def view(self) -> View:
+        """What holds now; frozen, so that a page is of one moment."""
+        with self._lock:
+            return self._view

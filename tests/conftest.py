@@ -1,0 +1,34 @@
+"""What every test may ask for; the only place that may write a golden page."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# A busy machine is not a broken claim, hence no deadline; on CI a failure must come again in the next run.
+hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("house")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what tests say now into tests/golden")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a whole page with the one kept in tests/golden under this name."""
+    update: bool = request.config.getoption("--update-golden")
+
+    def compare(name: str, actual: str) -> None:
+        kept = GOLDEN / name
+        if update:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(actual, encoding="utf-8")
+
+        assert kept.read_text(encoding="utf-8") == actual
+
+    return compare

@@ -1,0 +1,249 @@
+"""exporter/config.py; tests/bad-config holds one mistake a file, with its message in the file's first line."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from exporter import config
+from exporter.config import absolute_path, drivers_dir, duration, home, listen_address, load, settings
+from exporter.errors import ConfigError
+
+BAD = sorted((Path(__file__).parent / "bad-config").iterdir())
+NAMES = [
+    ("--web.listen-address", "LAKEHOUSE_EXPORTER_WEB_LISTEN_ADDRESS", "web.listen_address", ":10071"),
+    ("--drivers.dir", "LAKEHOUSE_EXPORTER_DRIVERS_DIR", "drivers.dir", "~/.lakehouse-exporter/drivers"),
+    ("--drivers.every", "LAKEHOUSE_EXPORTER_DRIVERS_EVERY", "drivers.every", "1s"),
+    ("--storage.path", "LAKEHOUSE_EXPORTER_STORAGE_PATH", "storage.path", ""),
+    ("--streaming.keep-ended", "LAKEHOUSE_EXPORTER_STREAMING_KEEP_ENDED", "streaming.keep_ended", "10m"),
+    ("--shutdown.linger", "LAKEHOUSE_EXPORTER_SHUTDOWN_LINGER", "shutdown.linger", "0s"),
+    ("--log.level", "LAKEHOUSE_EXPORTER_LOG_LEVEL", "log.level", "info"),
+    ("--log.format", "LAKEHOUSE_EXPORTER_LOG_FORMAT", "log.format", "logfmt"),
+]
+# A value of each setting that is not its default, and what it is read as.
+OTHERS = {
+    "web.listen_address": ("127.0.0.1:0", "127.0.0.1:0"),
+    "drivers.dir": ("/d", "/d"),
+    "drivers.every": ("5s", 5.0),
+    "storage.path": ("/s", "/s"),
+    "streaming.keep_ended": ("1h", 3600.0),
+    "shutdown.linger": ("30s", 30.0),
+    "log.level": ("debug", "debug"),
+    "log.format": ("json", "json"),
+}
+
+
+def problems(flags: dict[str, str], environ: dict[str, str], file: Path | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as raised:
+        load(flags, environ, file)
+    return raised.value.problems
+
+
+def value(loaded: config.Config, key: str) -> object:
+    section, field = key.split(".")
+    return getattr(getattr(loaded, section), field)
+
+
+@pytest.mark.parametrize("file", BAD, ids=[file.stem for file in BAD])
+def test_bad_config(file: Path) -> None:
+    """A file with one mistake is refused with one problem: the file's name, then what its first line says."""
+    expected = file.read_text(encoding="utf-8", errors="replace").splitlines()[0].removeprefix("# ")
+    (problem,) = problems({}, {}, file)
+
+    assert problem.startswith(f"{file}: ")
+    assert expected in problem
+    assert "\n" not in problem
+
+
+def test_defaults() -> None:
+    """Without any setting: every address at port 10071, a poll a second, no storage, ended queries for ten minutes."""
+    loaded = load({}, {})
+
+    assert [value(loaded, key) for _, _, key, _ in NAMES] == [":10071", drivers_dir(), 1.0, None, 600.0, 0.0, "info", "logfmt"]
+
+
+def test_names() -> None:
+    """Each setting's flag, environment variable, key in the file and default as shown."""
+    assert [(setting.flag, setting.variable, setting.key, setting.default) for setting in settings()] == NAMES
+
+
+def test_help() -> None:
+    """Each setting has a help that is a sentence."""
+    assert [setting.key for setting in settings() if not (setting.help[:1].isupper() and setting.help.endswith("."))] == []
+
+
+def test_shown_defaults() -> None:
+    """The default that is shown for a setting is the one that is taken."""
+    shown = {setting.key: setting.parse(setting.default) for setting in settings() if setting.default}
+
+    assert shown == {key: value(load({}, {}), key) for key in shown}
+
+
+@pytest.mark.parametrize(("flag", "variable", "key", "default"), NAMES)
+def test_three_spellings(flag: str, variable: str, key: str, default: str, tmp_path: Path) -> None:
+    """A setting is the same whether a flag, the environment or the file gives it."""
+    text, meant = OTHERS[key]
+    section, field = key.split(".")
+    file = tmp_path / "config.yaml"
+    file.write_text(f'{section}:\n  {field}: "{text}"\n')
+
+    assert value(load({key: text}, {}), key) == meant
+    assert value(load({}, {variable: text}), key) == meant
+    assert value(load({}, {}, file), key) == meant
+
+
+def test_precedence(tmp_path: Path) -> None:
+    """A flag wins over the environment, that over the file, and that over the default."""
+    file = tmp_path / "config.yaml"
+    file.write_text("drivers: {every: 4s}\nstreaming: {keep_ended: 4s}\nshutdown: {linger: 4s}\n")
+    environ = {"LAKEHOUSE_EXPORTER_DRIVERS_EVERY": "3s", "LAKEHOUSE_EXPORTER_STREAMING_KEEP_ENDED": "3s"}
+    loaded = load({"drivers.every": "2s"}, environ, file)
+
+    assert (loaded.drivers.every, loaded.streaming.keep_ended, loaded.shutdown.linger, loaded.log.level) == (2, 3, 4, "info")
+
+
+def test_every_problem(tmp_path: Path) -> None:
+    """Problems of file, environment and flags are told all at once, each with its place."""
+    file = tmp_path / "config.yaml"
+    file.write_text("web: {listen_address: x}\nlgo: {}\nlog: {levle: info}\nstorage: 1\n")
+    environ = {"LAKEHOUSE_EXPORTER_DRIVERS_EVERY": "never", "LAKEHOUSE_EXPORTER_DRIVERS_DIR": ""}
+
+    assert problems({"log.format": "xml"}, environ, file) == (
+        f"{file}: unknown key 'lgo'; did you mean 'log'?",
+        f"{file}: unknown key 'log.levle'; did you mean 'log.level'?",
+        f"{file}: storage: settings are expected, not 1",
+        f"{file}: web.listen_address: 'x' is no listen address; write :10071, 127.0.0.1:10071 or [::1]:10071",
+        "LAKEHOUSE_EXPORTER_DRIVERS_DIR: a path is expected",
+        "LAKEHOUSE_EXPORTER_DRIVERS_EVERY: 'never' is no duration; write 90s, 10m or 1h30m",
+        "--log.format: 'xml' is none of logfmt, json",
+    )
+
+
+def test_overruled_mistake() -> None:
+    """A value that is overruled is not looked at."""
+    assert load({"log.level": "error"}, {"LAKEHOUSE_EXPORTER_LOG_LEVEL": "loud"}).log.level == "error"
+
+
+def test_other_variables() -> None:
+    """Variables that are no setting, as Kubernetes makes them for a service of our name, are left alone."""
+    assert load({}, {"LAKEHOUSE_EXPORTER_PORT": "tcp://10.0.0.1:10071"}) == load({}, {})
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "---\n"])
+def test_empty_file(content: str, tmp_path: Path) -> None:
+    """A file without a setting is no mistake."""
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+
+    assert load({}, {}, file) == load({}, {})
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that is not there, or is a folder, is told with its name."""
+    assert problems({}, {}, tmp_path / "no.yaml") == (f"{tmp_path}/no.yaml: No such file or directory",)
+    assert problems({}, {}, tmp_path) == (f"{tmp_path}: Is a directory",)
+
+
+def test_endless_file() -> None:
+    """A file without an end is read up to the limit."""
+    assert problems({}, {}, Path("/dev/zero")) == ("/dev/zero: larger than 65536 bytes",)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("0", 0.0),
+        ("0s", 0.0),
+        ("90", 90.0),
+        ("1.5", 1.5),
+        ("90s", 90.0),
+        ("1.5s", 1.5),
+        ("250ms", 0.25),
+        ("5m", 300.0),
+        ("5m250ms", 300.25),
+        ("1h30m", 5400.0),
+        ("1d2h3m4s5ms", 93784.005),
+        (" 10m ", 600.0),
+        (7, 7.0),
+        (0.5, 0.5),
+        ("3649d", 3649 * 86400.0),
+    ],
+)
+def test_duration(given: object, seconds: float) -> None:
+    """Days, hours, minutes, seconds and milliseconds in this order, or a bare number of seconds."""
+    assert duration(given) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", " ", "s", "1x", "-1s", "1m1h", "1s1s", "1.5h", "1e3", "1 h", "10M", "nan", "inf", None, True, False, [], {"a": 1}],
+)
+def test_no_duration(given: object) -> None:
+    """Whatever else is refused, with how to write one."""
+    with pytest.raises(ValueError, match=r"is no duration; write 90s, 10m or 1h30m$"):
+        duration(given)
+
+
+@pytest.mark.parametrize("given", [-1, -0.001, "3650d", 10**400, float("nan"), float("inf")])
+def test_duration_out_of_range(given: object) -> None:
+    """Less than nothing and ten years or more are refused."""
+    with pytest.raises(ValueError, match=r"is not between 0 and ten years$"):
+        duration(given)
+
+
+@pytest.mark.parametrize(
+    "given", [":0", ":10071", "localhost:1", "127.0.0.1:65535", "[::1]:10071", "[fe80::1%eth0]:80", "[::]:80"]
+)
+def test_listen_address(given: str) -> None:
+    """host:port, [v6]:port and :port stay as they were given."""
+    assert listen_address(given) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        ":",
+        "80",
+        80,
+        "host",
+        "host:",
+        "host:http",
+        ":-1",
+        ":65536",
+        "::1:80",
+        "http://x:80",
+        "[]:80",
+        "[localhost]:80",
+        None,
+    ],
+)
+def test_no_listen_address(given: object) -> None:
+    """Whatever else is refused, with how to write one."""
+    with pytest.raises(ValueError, match=r"is no listen address; write :10071, 127.0.0.1:10071 or \[::1\]:10071$"):
+        listen_address(given)
+
+
+def test_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path is made absolute, and ~ is opened."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+
+    assert [absolute_path(path) for path in ("a/../b", "~/c", "/d")] == [f"{tmp_path}/b", "/home/ada/c", "/d"]
+
+
+def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Home is the password database's, whatever HOME says, as Java's user.home is."""
+    monkeypatch.setenv("HOME", "/elsewhere")
+
+    assert home() == Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert drivers_dir() == f"{home()}/.lakehouse-exporter/drivers"
+
+
+def test_home_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that the password database does not know, as in a container, has the home that HOME names."""
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    monkeypatch.setenv("HOME", "/elsewhere")
+
+    assert home() == Path("/elsewhere")

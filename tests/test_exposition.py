@@ -1,0 +1,291 @@
+"""exporter/exposition.py; prometheus_client is the oracle: its parser reads our pages, and its own page says the same."""
+
+import math
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as ClientFamily
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector as ClientCollector
+
+from exporter.exposition import CONTENT_TYPE, Families, add, bounded, families, number, process, text
+from exporter.metric import Buckets, Metric, Sample, counter, gauge, histogram
+
+DEPTH = gauge("lake_depth_rows", "How deep\nthe \\ lake is (its origin).", ("app", "query"))
+ROWS = counter("lake_rows_total", "Rows (its origin).", ("app",))
+WAIT = histogram("lake_wait_seconds", "Waits (its origin).", (0.5, 1, 60), ("app",))
+UP = gauge("lake_up", "Whether it is there (its origin).", unit="")
+ORDER = (DEPTH, ROWS, WAIT, UP)
+
+Read = list[tuple[str, dict[str, str], str]]
+
+
+def page(*samples: Sample) -> str:
+    return text(families(samples, ORDER)).decode()
+
+
+def read(document: str) -> Read:
+    """What prometheus_client's parser finds: name, labels and value; values as text, for NaN is not NaN, and 0 is -0."""
+    found = []
+    for family in text_string_to_metric_families(document):
+        for sample in family.samples:
+            labels = {name: str(float(value)) if name == "le" else value for name, value in sample.labels.items()}
+            found.append((sample.name, labels, repr(float(sample.value) + 0.0)))
+    return sorted(found, key=repr)
+
+
+def meant(samples: Iterable[Sample]) -> Read:
+    """What a parser has to find in a page of `samples`."""
+    found = []
+    for metric, values, value in samples:
+        labels = dict(zip(metric.labels, values, strict=True))
+        if isinstance(value, Buckets):
+            cumulated = 0
+            for bound, count in zip((*metric.buckets, math.inf), value.counts, strict=True):
+                cumulated += count
+                found.append((f"{metric.name}_bucket", {**labels, "le": str(float(bound))}, repr(float(cumulated))))
+            found.append((f"{metric.name}_sum", labels, repr(float(value.sum))))
+            found.append((f"{metric.name}_count", labels, repr(float(cumulated))))
+        else:
+            found.append((metric.name, labels, repr(float(value) + 0.0)))
+    return sorted(found, key=repr)
+
+
+class Client(ClientCollector):
+    """The same samples, told by prometheus_client's own families."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterable[ClientFamily]:
+        for metric in ORDER:
+            mine = [sample for sample in self._samples if sample.metric is metric]
+            if mine:
+                yield self._family(metric, mine)
+
+    def _family(self, metric: Metric, samples: list[Sample]) -> ClientFamily:
+        if metric.kind == "histogram":
+            waits = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for _, labels, value in samples:
+                assert isinstance(value, Buckets)
+                bounds = [str(float(bound)) for bound in metric.buckets] + ["+Inf"]
+                counts = [sum(value.counts[: end + 1]) for end in range(len(value.counts))]
+                waits.add_metric(labels, list(zip(bounds, counts, strict=True)), value.sum)
+            return waits
+        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        plain = kind(metric.name, metric.help, labels=metric.labels)
+        for _, labels, value in samples:
+            assert not isinstance(value, Buckets)
+            plain.add_metric(labels, value)
+        return plain
+
+
+def test_gauge() -> None:
+    """A gauge's page: HELP and TYPE once, escaped, a line a sample in the order given, a line feed at the end."""
+    written = page(DEPTH(3, app="a", query="q"), DEPTH(0.25, app="b", query='x"y\\z'))
+
+    assert written == (
+        "# HELP lake_depth_rows How deep\\nthe \\\\ lake is (its origin).\n"
+        "# TYPE lake_depth_rows gauge\n"
+        'lake_depth_rows{app="a",query="q"} 3\n'
+        'lake_depth_rows{app="b",query="x\\"y\\\\z"} 0.25\n'
+    )
+
+
+def test_no_labels() -> None:
+    """A series without labels has no braces."""
+    assert page(UP(1)) == "# HELP lake_up Whether it is there (its origin).\n# TYPE lake_up gauge\nlake_up 1\n"
+
+
+def test_counter() -> None:
+    """A counter's TYPE names it with its _total, as format 0.0.4 has it."""
+    assert page(ROWS(12345678901234, app="a")) == (
+        '# HELP lake_rows_total Rows (its origin).\n# TYPE lake_rows_total counter\nlake_rows_total{app="a"} 12345678901234\n'
+    )
+
+
+def test_histogram() -> None:
+    """A histogram's buckets are cumulated, bounds are floats as clients write them, and the count is the last bucket."""
+    assert page(WAIT(Buckets((1, 0, 2, 3), 99.5), app="a")) == (
+        "# HELP lake_wait_seconds Waits (its origin).\n"
+        "# TYPE lake_wait_seconds histogram\n"
+        'lake_wait_seconds_bucket{app="a",le="0.5"} 1\n'
+        'lake_wait_seconds_bucket{app="a",le="1.0"} 1\n'
+        'lake_wait_seconds_bucket{app="a",le="60.0"} 3\n'
+        'lake_wait_seconds_bucket{app="a",le="+Inf"} 6\n'
+        'lake_wait_seconds_sum{app="a"} 99.5\n'
+        'lake_wait_seconds_count{app="a"} 6\n'
+    )
+
+
+def test_line_feed_in_a_label() -> None:
+    """A line feed in a label, though label_value lets none through, does not break the line."""
+    assert page(Sample(ROWS, ("a\nb",), 1)).splitlines()[-1] == 'lake_rows_total{app="a\\nb"} 1'
+
+
+def test_nothing() -> None:
+    """A page of nothing is empty."""
+    assert page() == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (True, "1"),
+        (3.0, "3"),
+        (-7, "-7"),
+        (0.1, "0.1"),
+        (1e-7, "1e-07"),
+        (999999999999999, "999999999999999"),
+        (1e15, "1000000000000000.0"),
+        (1e300, "1e+300"),
+        (math.nan, "NaN"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+    ],
+)
+def test_number(value: float, written: str) -> None:
+    """Integers without a fraction, else the shortest exact text; NaN, +Inf and -Inf as Prometheus spells them."""
+    assert number(value) == written
+
+
+def test_order() -> None:
+    """Families stand in catalogue order, whatever the order of samples; the members of one stay together."""
+    found = families([UP(1), ROWS(1, app="b"), DEPTH(1, app="a", query="q"), ROWS(2, app="a")], ORDER)
+
+    assert [(metric.name, list(series)) for metric, series in found.items()] == [
+        ("lake_depth_rows", [("a", "q")]),
+        ("lake_rows_total", [("b",), ("a",)]),
+        ("lake_up", [()]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "problem"),
+    [
+        ([gauge("lake_other_rows", "Other (origin).")(1)], "metric lake_other_rows is not in the catalogue"),
+        ([ROWS(1, app="a"), ROWS(2, app="a")], "metric lake_rows_total: a series stands twice"),
+    ],
+)
+def test_refused(samples: list[Sample], problem: str) -> None:
+    """A sample of an undeclared metric, and a series that stands twice, are refused by name."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- its text is compared
+        families(samples, ORDER)
+
+    assert str(raised.value) == problem
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [Sample(ROWS, ("\ud800",), 1), Sample(ROWS, ("a", "b"), 1), Sample(WAIT, ("a",), Buckets((1, 2), 0.0))],
+    ids=["surrogate", "labels", "buckets"],
+)
+def test_unfit(sample: Sample) -> None:
+    """A label that is no UTF-8, too many labels, and too few buckets are refused before they reach a page."""
+    with pytest.raises(ValueError):  # noqa: PT011 -- what Python says of each does not matter
+        families([sample], ORDER)
+
+
+def test_add() -> None:
+    """Series of one family from two targets stand one after the other."""
+    found: Families = {metric: {} for metric in ORDER}
+    add(found, families([ROWS(1, app="a")], ORDER))
+    add(found, families([UP(1), ROWS(2, app="b")], ORDER))
+
+    assert text(bounded(found)[0]).decode() == page(ROWS(1, app="a"), ROWS(2, app="b"), UP(1))
+
+
+def test_add_twice() -> None:
+    """A target that tells a series of another's is refused whole: what was there before stays as it was."""
+    found: Families = {metric: {} for metric in ORDER}
+    add(found, families([ROWS(1, app="a")], ORDER))
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- its text is compared
+        add(found, families([DEPTH(1, app="x", query="q"), ROWS(2, app="a")], ORDER))
+
+    assert str(raised.value) == "metric lake_rows_total: a series stands twice"
+    assert found == {DEPTH: {}, ROWS: {("a",): b'lake_rows_total{app="a"} 1\n'}, WAIT: {}, UP: {}}
+
+
+def test_cap_of_a_family() -> None:
+    """A family over its cap keeps its first series, and what it loses is counted exactly."""
+    found = families([*(ROWS(i, app=i) for i in range(7)), UP(1)], ORDER)
+    kept, dropped = bounded(found, a_family=3, overall=100)
+
+    assert {metric: list(series) for metric, series in kept.items()} == {ROWS: [("0",), ("1",), ("2",)], UP: [()]}
+    assert dropped == {"lake_rows_total": 4}
+
+
+def test_overall_cap() -> None:
+    """What is over the overall cap is cut from the page's end; families that are wholly over it vanish and are counted."""
+    found = families([*(DEPTH(i, app=i, query="q") for i in range(3)), *(ROWS(i, app=i) for i in range(3)), UP(1)], ORDER)
+    kept, dropped = bounded(found, a_family=100, overall=4)
+
+    assert {metric.name: len(series) for metric, series in kept.items()} == {"lake_depth_rows": 3, "lake_rows_total": 1}
+    assert dropped == {"lake_rows_total": 2, "lake_up": 1}
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 5), st.integers(0, 12))
+def test_any_cap(apps: list[int], a_family: int, overall: int) -> None:
+    """Whatever the caps: kept and dropped are all there were, no cap is passed, and the same first series survive."""
+    unique = list(dict.fromkeys(apps))
+    found = families([sample for app in unique for sample in (ROWS(1, app=app), DEPTH(1, app=app, query="q"))], ORDER)
+    kept, dropped = bounded(found, a_family, overall)
+
+    assert sum(map(len, kept.values())) + sum(dropped.values()) == sum(map(len, found.values()))
+    assert sum(map(len, kept.values())) <= overall
+    for metric, series in kept.items():
+        assert list(series) == list(found[metric])[: min(a_family, len(series))]
+
+
+LABEL = st.text(max_size=20) | st.text(st.sampled_from('"\\\n{},= #le\u2028\u0085'), max_size=12)
+VALUE = st.floats() | st.integers(-(2**60), 2**60)
+COUNTS = st.tuples(*[st.integers(0, 10**6)] * 4)
+SAMPLES = st.lists(
+    st.one_of(
+        st.builds(lambda a, q, v: DEPTH(v, app=a, query=q), LABEL, LABEL, VALUE),
+        st.builds(lambda a, v: ROWS(v, app=a), LABEL, st.floats(0, allow_infinity=False)),
+        st.builds(lambda a, c, s: WAIT(Buckets(c, s), app=a), LABEL, COUNTS, st.floats(0, 1e9)),
+        st.builds(UP, VALUE),
+    ),
+    max_size=8,
+    unique_by=lambda sample: (sample.metric.name, sample.labels),
+)
+
+
+@given(SAMPLES)
+def test_parser(samples: list[Sample]) -> None:
+    """prometheus_client's parser reads back every page, however nasty its labels, as the very samples it was made of."""
+    assert read(page(*samples)) == meant(samples)
+
+
+@given(SAMPLES)
+def test_same_as_client(samples: list[Sample]) -> None:
+    """prometheus_client's own page of the same samples is read as the same samples."""
+    registry = CollectorRegistry()
+    registry.register(Client(samples))
+
+    assert read(generate_latest(registry).decode()) == read(page(*samples))
+
+
+def test_process() -> None:
+    """The process tells its CPU, memory, start and open files, and which Python it is."""
+    names = {family.name for family in text_string_to_metric_families(process().decode())}
+
+    assert names >= {
+        "process_cpu_seconds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "process_open_fds",
+        "python_info",
+    }
+
+
+def test_content_type() -> None:
+    """Pages are text format 0.0.4 in UTF-8."""
+    assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
