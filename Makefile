@@ -31,13 +31,13 @@ USE_JDK := export JAVA_HOME="$(CURDIR)/$(TOOLS)/jdk" PATH="$(CURDIR)/$(TOOLS)/jd
 unexport SECONDS
 DEMO_SECONDS := $(if $(filter command line,$(origin SECONDS)),--seconds=$(SECONDS))
 
-.PHONY: help setup check format test unit listener-test e2e jars wheel demo golden pages clean
+.PHONY: help setup check format test unit listener-test e2e bench jars wheel demo golden pages clean
 
 help:  ## say what can be made (the default)
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup:  ## install all that the whole suite needs, into .tools
-	@$(MAKE) -s -j3 $(DONE)/venv-dev $(DONE)/prometheus $(PYSPARKS) $(CONNECTORS) $(DONE)/kafka
+	@$(MAKE) -s -j3 $(DONE)/venv-dev $(DONE)/prometheus $(PYSPARKS) $(DONE)/spark-connect $(CONNECTORS) $(DONE)/kafka
 
 check: $(DONE)/venv-dev $(DONE)/shellcheck $(DONE)/prometheus  ## format, lint, types, layers, scripts, golden pages and unit tests (at most 3 minutes)
 	$(VENV)/ruff format --check
@@ -69,6 +69,9 @@ listener-test: $(DONE)/jdk $(DONE)/maven  ## ScalaTest of the listener on both S
 
 e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka and Delta
 	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e
+
+bench: setup $(JARS)  ## measure what the listener costs a driver with 40 streams (5 minutes, wants a quiet machine)
+	$(USE_JDK) $(VENV)/python -m benchmarks.listener
 
 jars: $(JARS)  ## build the listener's two jars into exporter/jars
 
@@ -123,6 +126,11 @@ $(DONE)/prometheus:
 
 $(DONE)/spark-%: scripts/pyspark.sh | $(DONE)/venv
 	@$(PREPARE) "Spark $*" scripts/pyspark.sh $(VENV)/python $*
+	@mkdir -p $(@D) && touch $@
+
+# What a client of Spark Connect needs besides pyspark itself.
+$(DONE)/spark-connect: scripts/spark-connect.sh | $(DONE)/venv
+	@$(PREPARE) "Spark Connect client" scripts/spark-connect.sh $(VENV)/python
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/kafka: tests/e2e/jars/kafka.xml scripts/test-jars.sh | $(DONE)/jdk $(DONE)/maven

@@ -4,7 +4,6 @@ CPU time of all the listener's own threads (callbacks, serialising, bridge) divi
 exits with 1 where that is more than 0.4 ms on any line. Run it as `python -m benchmarks.listener`, after `make setup jars`.
 """
 
-
 from __future__ import annotations
 
 import argparse

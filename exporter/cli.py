@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from exporter import __version__, config
+from exporter import __version__, config, jars
 from exporter.errors import ConfigError, StorageError
 
 COMMANDS = ("serve", "jar", "demo")
@@ -48,8 +48,6 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _jar(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter import jars
-
     line = arguments.scala or jars.scala_line(environ) or jars.LINES[-1]
     if line not in jars.LINES:
         print(f"no listener for Scala {line}; there is one for {' and '.join(jars.LINES)}", file=sys.stderr)
@@ -80,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         default = f" [{setting.default}]" if setting.default else ""
         serve.add_argument(setting.flag, dest=setting.key, metavar="VALUE", help=f"{setting.help}{default}".replace("%", "%%"))
     jar = commands.add_parser("jar", help="print the path of the listener's jar, for spark-submit --jars")
-    jar.add_argument("--scala", choices=("2.12", "2.13"), help="Scala line; without it, the one of the Spark found here")
+    jar.add_argument("--scala", choices=jars.LINES, help="Scala line; without it, the one of the Spark found here")
     demo = commands.add_parser(
         "demo", help="run a local Spark with streams that each show something, and the exporter beside it"
     )

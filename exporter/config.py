@@ -230,6 +230,8 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, tuple[str
     for section, content in document.items():
         if section not in sections:
             problems.append(f"{file}: unknown key {section!r}{_nearest(section, sections)}")
+        elif content is None:  # a section whose settings are all commented out
+            continue
         elif not isinstance(content, dict):
             problems.append(f"{file}: {section}: settings are expected, not {content!r}")
         else:

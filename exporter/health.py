@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Mapping
 
 from exporter import __version__
+from exporter.errors import Reason
 from exporter.metric import Metric, Sample, counter, gauge, info
 from exporter.snapshot import View
 
@@ -61,8 +62,8 @@ def samples(view: View, dropped: Mapping[str, int], unrendered: int) -> Iterator
         yield DURATION(outcome.duration, **labels)
         if outcome.last_success is not None:
             yield LAST_SUCCESS(outcome.last_success, **labels)
-        for reason, count in sorted(outcome.failures.items()):
-            yield FAILURES(count, **labels, reason=reason)
+        for reason in Reason:  # each from the first look on, so that the first failure is an increase
+            yield FAILURES(outcome.failures.get(reason.value, 0), **labels, reason=reason.value)
     for family, count in sorted(dropped.items()):
         yield DROPPED(count, family=family)
     yield UNRENDERED(unrendered)

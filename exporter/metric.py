@@ -35,7 +35,7 @@ class Sample(NamedTuple):
     value: float | Buckets
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # one declaration is one metric; to hash all its fields for a sample costs much
 class Metric:
     """A declaration; raises ValueError, at import, for a name, help or label that breaks the house's rules.
 

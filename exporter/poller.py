@@ -15,7 +15,7 @@ from exporter.snapshot import Outcome, Snapshot, Store
 from exporter.storage import Storage
 from exporter.streaming import state as states
 from exporter.streaming.fold import fold
-from exporter.streaming.observation import Failed, Observation
+from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import State
 from exporter.streaming.view import STALE_SECONDS, views, with_counters_of
 
@@ -51,6 +51,7 @@ class Follower:
         self._state = _loaded(storage, clock())
         self._stored = self._state
         self._outcome = Outcome()
+        self._troubles: dict[str, str] = {}
         self._patience = FIRST_PATIENCE
 
     def step(self) -> None:
@@ -74,15 +75,22 @@ class Follower:
     def _look(self) -> Reason | None:
         observation = self._source.observe(states.positions(self._state), states.ended(self._state), self._patience)
         self._patience = PATIENCE
-        for outcome in observation.outcomes:
-            if isinstance(outcome, Failed) and outcome.epoch not in states.ended(self._state):
-                log.warning(
-                    "driver does not answer", driver=outcome.app_id, reason=outcome.reason.value, detail=outcome.message
-                )
+        self._tell_troubles(observation)
         before = self._state
         self._state = fold(before, observation)
         _tell_changes(before, self._state)
-        return self._save()
+        unlisted = next((each.reason for each in _failures(observation) if not each.app_id and not each.epoch), None)
+        return self._save() or unlisted
+
+    def _tell_troubles(self, observation: Observation) -> None:
+        """Logs a trouble when it begins and when it changes; a driver that stays away is not told again at every look."""
+        for outcome in observation.outcomes:
+            if isinstance(outcome, Answered):
+                self._troubles.pop(outcome.answer.epoch, None)
+        for failed in _failures(observation):
+            if failed.epoch not in states.ended(self._state) and self._troubles.get(failed.epoch) != failed.message:
+                log.warning("driver not read", driver=failed.app_id, reason=failed.reason.value, detail=failed.message)
+                self._troubles[failed.epoch] = failed.message
 
     def _save(self) -> Reason | None:
         if self._storage is None or self._state == self._stored:
@@ -111,14 +119,15 @@ class Follower:
         }
 
     def _outcomes(self) -> dict[tuple[str, str], Outcome]:
-        """How the source as a whole went, and each of its targets that ever failed."""
+        """How the source as a whole went, and each of its targets: drivers that run, and what ever failed."""
         outcomes = {(SOURCE, ""): self._outcome}
-        present = {driver.app: driver for driver in self._state.drivers.values() if driver.ended_at is None}
+        for driver in self._state.drivers.values():
+            if driver.ended_at is None:
+                outcomes[SOURCE, driver.app] = Outcome(driver.reachable, last_success=driver.last_contact)
         for (target, reason), count in self._state.failures.items():
-            driver = present.get(target)
-            fresh = Outcome(driver.reachable, last_success=driver.last_contact) if driver else Outcome()
-            known = outcomes.get((SOURCE, target), fresh)
-            outcomes[SOURCE, target] = dataclasses.replace(known, failures={**known.failures, reason: count})
+            known = outcomes.get((SOURCE, target), Outcome())
+            if target:
+                outcomes[SOURCE, target] = dataclasses.replace(known, failures={**known.failures, reason: count})
         return outcomes
 
 
@@ -130,14 +139,20 @@ def follow(follower: Follower, every: float, stop: threading.Event, monotonic: C
         stop.wait(max(0.05, every - (monotonic() - began)))
 
 
+def _failures(observation: Observation) -> list[Failed]:
+    return [outcome for outcome in observation.outcomes if isinstance(outcome, Failed)]
+
+
 def _loaded(storage: Storage | None, now: float) -> State:
+    """The stored state; one that can't be used is set aside, for streams unwatched are worse than counters that begin anew."""
     stored = storage.load() if storage is not None else None
-    if stored is None:
+    if storage is None or stored is None:
         return State(since=now)
     try:
         return states.decoded(stored)
     except ValueError as error:
-        raise StorageError(f"the stored state can't be used ({error}); move it away to begin anew") from error
+        log.error("stored state not used; counters begin anew", detail=str(error), kept_as=str(storage.set_aside()))
+        return State(since=now)
 
 
 def _tell_changes(before: State, after: State) -> None:

@@ -44,6 +44,14 @@ class Storage:
         except OSError as error:
             raise StorageError(f"{self._file}: {error.strerror}") from error
 
+    def set_aside(self) -> Path:
+        """Renames a state that can't be used, so that it is neither lost nor met again; raises StorageError."""
+        kept = self._file.with_suffix(".unusable")
+        try:
+            return self._file.replace(kept)
+        except OSError as error:
+            raise StorageError(f"{self._file}: {error.strerror}") from error
+
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Storage]:

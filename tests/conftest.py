@@ -1,11 +1,13 @@
 """What every test may ask for; the only place that may write a golden page."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -16,6 +18,15 @@ hypothesis.settings.load_profile("house")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what tests say now into tests/golden")
+
+
+@pytest.fixture(autouse=True)
+def no_log() -> Iterator[None]:
+    """The log that one test sets up is not another's."""
+    level = logging.getLogger("py4j").level
+    yield
+    structlog.reset_defaults()
+    logging.getLogger("py4j").setLevel(level)
 
 
 @pytest.fixture

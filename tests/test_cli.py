@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import structlog
 
 from exporter import __version__, config, jars
 from exporter.cli import main
@@ -184,7 +183,6 @@ def test_serve(run: Run, tmp_path: Path) -> None:
     ending.start()
     code, out, err = run("--web.listen-address=127.0.0.1:0", f"--drivers.dir={tmp_path}", "--log.format=json")
     ending.join(10)
-    structlog.reset_defaults()
 
     assert (code, out) == (0, "")
     assert [json.loads(line)["event"] for line in err.splitlines()] == ["serving", "ended"]

@@ -247,3 +247,11 @@ def test_home_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/elsewhere")
 
     assert home() == Path("/elsewhere")
+
+
+def test_empty_section(tmp_path: Path) -> None:
+    """A section whose settings are all commented out is as good as none."""
+    file = tmp_path / "config.yaml"
+    file.write_text("web:\n  # listen_address: :80\n")
+
+    assert load({}, {}, file) == load({}, {})

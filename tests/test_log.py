@@ -6,21 +6,11 @@ import logging
 import os
 import pty
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from exporter import log
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Leaves structlog and py4j's logger as other tests expect them."""
-    level = logging.getLogger("py4j").level
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("py4j").setLevel(level)
 
 
 def failed() -> None:

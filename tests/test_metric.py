@@ -1,5 +1,7 @@
 """exporter/metric.py"""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,14 +89,14 @@ def test_constructors() -> None:
         stateset("lake_state", HELP, ["app"]),
     ]
 
-    assert made == [
-        Metric("lake_depth_rows", "gauge", HELP, ("app",)),
-        Metric("lake_open", "gauge", HELP, unit=""),
-        Metric("lake_age_seconds", "gauge", HELP, unit="seconds"),
-        Metric("lake_rows_total", "counter", HELP, ("app",), unit=""),
-        Metric("lake_wait_seconds", "histogram", HELP, ("app",), (0.5, 1)),
-        Metric("lake_info", "gauge", HELP, ("name",)),
-        Metric("lake_state", "gauge", HELP, ("app", "state"), unit=""),
+    assert [dataclasses.astuple(metric) for metric in made] == [
+        ("lake_depth_rows", "gauge", HELP, ("app",), (), None),
+        ("lake_open", "gauge", HELP, (), (), ""),
+        ("lake_age_seconds", "gauge", HELP, (), (), "seconds"),
+        ("lake_rows_total", "counter", HELP, ("app",), (), ""),
+        ("lake_wait_seconds", "histogram", HELP, ("app",), (0.5, 1), None),
+        ("lake_info", "gauge", HELP, ("name",), (), None),
+        ("lake_state", "gauge", HELP, ("app", "state"), (), ""),
     ]
 
 

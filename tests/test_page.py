@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__, catalogue, collectors, health
 from exporter.collector import Collector
+from exporter.errors import Reason
 from exporter.metric import Sample, gauge
 from exporter.page import page
 from exporter.snapshot import Outcome, Snapshot, View
@@ -99,7 +100,7 @@ def told(outcomes: dict[tuple[str, str], Outcome], dropped: dict[str, int], unre
 
 
 def test_health() -> None:
-    """A collector's success, duration, last success and failures by reason are told for each target, in order."""
+    """A collector's success, duration, last success and failures are told for each target, and every reason from 0 on."""
     outcomes = {
         ("drivers", "b"): Outcome(),
         ("drivers", ""): Outcome(succeeded=True, duration=0.5, last_success=NOW, failures={"timeout": 2, "internal": 1}),
@@ -109,10 +110,17 @@ def test_health() -> None:
         "lakehouse_exporter_collector_success drivers  1",
         "lakehouse_exporter_collector_duration_seconds drivers  0.5",
         f"lakehouse_exporter_collector_last_success_timestamp_seconds drivers  {NOW}",
-        "lakehouse_exporter_collector_failures_total drivers  internal 1",
+        "lakehouse_exporter_collector_failures_total drivers  refused 0",
         "lakehouse_exporter_collector_failures_total drivers  timeout 2",
+        "lakehouse_exporter_collector_failures_total drivers  unauthorized 0",
+        "lakehouse_exporter_collector_failures_total drivers  disconnected 0",
+        "lakehouse_exporter_collector_failures_total drivers  bad_answer 0",
+        "lakehouse_exporter_collector_failures_total drivers  unreadable 0",
+        "lakehouse_exporter_collector_failures_total drivers  storage 0",
+        "lakehouse_exporter_collector_failures_total drivers  internal 1",
         "lakehouse_exporter_collector_success drivers b 0",
         "lakehouse_exporter_collector_duration_seconds drivers b 0.0",
+        *(f"lakehouse_exporter_collector_failures_total drivers b {reason.value} 0" for reason in Reason),
         "lakehouse_exporter_series_dropped spark_a 1",
         "lakehouse_exporter_series_dropped spark_b 2",
         "lakehouse_exporter_snapshots_dropped  3",

@@ -245,7 +245,7 @@ def test_fault(stage: Stage) -> None:
             shown.append(stage.values(ROWS))
 
     assert shown == [{("shop", "orders", "0"): 10}, {("shop", "orders", "0"): 10}, {}]
-    assert stage.outcomes == {("drivers", ""): Outcome(succeeded=False, last_success=NOW, failures={"internal": 3})}
+    assert stage.outcomes["drivers", ""] == Outcome(succeeded=False, last_success=NOW, failures={"internal": 3})
     assert logged == [{"event": "look failed", "log_level": "error", "source": "drivers", "exc_info": True}] * 3
 
 
@@ -265,7 +265,8 @@ def test_fault_in_the_first_look(stage: Stage) -> None:
     stage.source.raises(RuntimeError("a fault of ours"))
     stage.follower.step()
 
-    assert stage.values("lakehouse_exporter_collector_failures_total") == {("drivers", "", "internal"): 1}
+    failures = stage.values("lakehouse_exporter_collector_failures_total")
+    assert failures == {("drivers", "", reason.value): int(reason is Reason.INTERNAL) for reason in Reason}
 
 
 def test_fault_while_shown(stage: Stage) -> None:
@@ -304,13 +305,18 @@ def test_restart_without_storage() -> None:
 
 @pytest.mark.parametrize("stored", [b"", b"no state", b"\x81\xa7version\x63", b"\x81\xa7version\x01"])
 def test_unusable_state(stored: bytes, tmp_path: Path) -> None:
-    """A stored state that is none, or of another version, is a StorageError that says what to do; it is not overwritten."""
+    """A stored state that is none, or of another version, is set aside and told; the exporter begins anew."""
     with opened(tmp_path) as storage:
         storage.save(stored)
-        with pytest.raises(StorageError, match=r"^the stored state can't be used \(.*\); move it away to begin anew$"):
-            Stage(storage)
+        with structlog.testing.capture_logs() as logged:
+            again = Stage(storage)
+        again.step(batches(0))
 
-        assert storage.load() == stored
+        assert storage.load() is not None
+
+    assert (tmp_path / "streams.unusable").read_bytes() == stored
+    assert [line["event"] for line in logged] == ["stored state not used; counters begin anew"]
+    assert logged[0]["kept_as"] == str(tmp_path / "streams.unusable")
 
 
 def test_failed_driver(stage: Stage) -> None:
@@ -330,7 +336,7 @@ def test_failed_driver(stage: Stage) -> None:
     assert stage.outcomes["drivers", "shop"] == Outcome(True, 0.0, NOW + 1, {"timeout": 1, "disconnected": 1})
     assert logged == [
         {
-            "event": "driver does not answer",
+            "event": "driver not read",
             "log_level": "warning",
             "driver": "shop-id",
             "reason": "timeout",
@@ -347,10 +353,14 @@ def test_failed_stranger(stage: Stage) -> None:
 
 
 def test_failed_folder(stage: Stage) -> None:
-    """A folder that can't be read is the source's own failure; the source's duration and last success stand beside it."""
-    stage.step(failed=(Failed("", "", Reason.UNREADABLE, "/drivers: Permission denied", NOW),))
+    """A folder that can't be read is the source's own failure, counted at every look and logged once."""
+    failed = Failed("", "", Reason.UNREADABLE, "/drivers: Permission denied", NOW)
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            stage.step(failed=(failed,))
 
-    assert stage.outcomes == {("drivers", ""): Outcome(True, 0.0, NOW, {"unreadable": 1})}
+    assert stage.outcomes == {("drivers", ""): Outcome(False, 0.0, None, {"unreadable": 3})}
+    assert [line["detail"] for line in logged] == ["/drivers: Permission denied"]
 
 
 def events(logged: list[structlog.typing.EventDict]) -> list[str]:

@@ -159,3 +159,17 @@ def test_kill(tmp_path: Path, kills: int) -> None:
 
             assert state is not None
             assert state == state[:1] * (200_000 + state[0])
+
+
+def test_set_aside(tmp_path: Path) -> None:
+    """A state that is set aside is kept under another name, and the next one takes its place."""
+    with opened(tmp_path) as storage:
+        storage.save(b"old")
+
+        assert storage.set_aside() == tmp_path / "streams.unusable"
+        assert storage.load() is None
+
+        with pytest.raises(StorageError, match=r"streams\.state: No such file or directory$"):
+            storage.set_aside()
+
+    assert (tmp_path / "streams.unusable").read_bytes() == b"old"

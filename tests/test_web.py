@@ -63,6 +63,14 @@ def test_head(path: str, serving: Front) -> None:
     assert headers["content-length"] == str(len(body))
 
 
+def test_head_has_no_body(serving: Front) -> None:
+    """Nothing follows the head of an answer to HEAD: http.client would not see it."""
+    with closing(socket.create_connection(("127.0.0.1", serving.port), 10)) as peer, peer.makefile("rb") as received:
+        peer.sendall(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+        assert received.read().partition(b"\r\n\r\n")[1:] == (b"\r\n\r\n", b"")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "body"),
     [
@@ -200,9 +208,9 @@ def test_port_taken(serving: Front) -> None:
     assert str(raised.value) == f"can't listen on 127.0.0.1:{serving.port}: Address already in use"
 
 
-@pytest.mark.parametrize("address", ["no.such.host.invalid:0", "a..b:0", "192.0.2.1:0"])
+@pytest.mark.parametrize("address", ["a..b:0", "192.0.2.1:0"])
 def test_no_such_address(address: str) -> None:
-    """A host that is not known, is no name, or is another machine's is an OSError that names the address."""
+    """A host that is no name, or is another machine's, is an OSError that names the address."""
     with pytest.raises(OSError, match=f"^can't listen on {address}: "):
         Front(address, Answers(lambda: PAGE, lambda: True))
 

@@ -33,7 +33,6 @@ class Drivers:
         self._line = line
         self._calls: dict[str, _Call] = {}
         self._listing = Listing({}, {})
-        self._trouble = ""
         self._finals: dict[str, tuple[Stamp, str]] = {}
         self._refused: dict[str, tuple[Stamp, float]] = {}
 
@@ -45,7 +44,7 @@ class Drivers:
         """
         outcomes: list[Answered | Failed] = []
         self._list(outcomes)
-        self._read_finals(outcomes)
+        self._read_finals(ended, outcomes)
         self._find_connections(outcomes)
         # Last words hold all that a driver could still answer; an answer folded after them would bring it back to life.
         final = {epoch for _, epoch in self._finals.values()}
@@ -76,11 +75,8 @@ class Drivers:
         try:
             self._listing = driver_folder.listing(self._folder)
         except SourceError as error:
-            if str(error) != self._trouble:
-                outcomes.append(Failed("", "", error.reason, str(error), self._clock()))
-            self._trouble = str(error)
+            outcomes.append(Failed("", "", error.reason, str(error), self._clock()))
             return
-        self._trouble = ""
         self._refused = {
             name: refused
             for name, refused in self._refused.items()
@@ -97,12 +93,13 @@ class Drivers:
         app_id = name.removesuffix(driver_folder.FINAL_SUFFIX).removesuffix(driver_folder.SUFFIX)
         return Failed("", app_id, reason, message, self._clock())
 
-    def _read_finals(self, outcomes: list[Answered | Failed]) -> None:
+    def _read_finals(self, ended: frozenset[str], outcomes: list[Answered | Failed]) -> None:
+        """Reads final files that are new, and those whose driver's end did not come to be known."""
         finals = self._listing.finals
         self._finals = {name: found for name, found in self._finals.items() if name in finals}
         for name, stamp in finals.items():
-            known = name in self._finals and self._finals[name][0] == stamp
-            if known or self._is_refused(name, stamp):
+            read, epoch = self._finals.get(name, (None, ""))
+            if (read == stamp and epoch in ended) or self._is_refused(name, stamp):
                 continue
             try:
                 answer = read_answer(driver_folder.final(self._folder / name))

@@ -91,7 +91,7 @@ class _Work:
         refusals = known.refusals + 1 if failed.reason is Reason.REFUSED else 0
         self._drivers[known.epoch] = msgspec.structs.replace(known, reachable=False, refusals=refusals)
         if refusals >= REFUSALS_OF_THE_DEAD:
-            self._end_driver(known.epoch, DRIVER_LOST)
+            self._end_driver(known.epoch, DRIVER_LOST, self._now, counts=True)
 
     def answer(self, answer: Answer, at: float) -> None:
         known = self._drivers.get(answer.epoch)
@@ -117,7 +117,9 @@ class _Work:
             self._missing(answer.epoch, answer.facts)
         self._drivers[answer.epoch] = msgspec.structs.replace(self._drivers[answer.epoch], position=position)
         if answer.final and not answer.more:
-            self._end_driver(answer.epoch, STOPPED)
+            before_our_time = known.baseline > 0 and known.epoch not in self._before.drivers
+            ended_at = answer.ended_ms / 1000 if before_our_time and answer.ended_ms is not None else self._now
+            self._end_driver(answer.epoch, STOPPED, ended_at, counts=not before_our_time)
 
     def forget(self, present: frozenset[str]) -> None:
         """Drops what is over the caps, the longest ended first, and of drivers only those whose files can't be read again."""
@@ -140,7 +142,7 @@ class _Work:
         holders = [known for known in self._drivers.values() if known.app == name and known.ended_at is None]
         for holder in holders:
             if holder.refusals:
-                self._end_driver(holder.epoch, DRIVER_LOST)
+                self._end_driver(holder.epoch, DRIVER_LOST, self._now, counts=True)
         if any(self._drivers[holder.epoch].ended_at is None for holder in holders):
             name = label_value(f"{name}@{answer.app_id[-8:]}")
         counted = started_at >= self._before.since
@@ -158,13 +160,13 @@ class _Work:
             position=position,
         )
 
-    def _end_driver(self, epoch: str, how: str) -> None:
+    def _end_driver(self, epoch: str, how: str, at: float, *, counts: bool) -> None:
         """Marks a driver as ended, and the queries that still ran in it as ended with it."""
         known = self._drivers[epoch]
         if known.ended_at is None:
-            self._drivers[epoch] = msgspec.structs.replace(known, ended_at=self._now, reachable=False)
+            self._drivers[epoch] = msgspec.structs.replace(known, ended_at=at, reachable=False)
         for query in [query for query in self._queries.values() if query.active and query.epoch == epoch]:
-            self._end_query(query, how, self._now, counts=True)
+            self._end_query(query, how, at, counts=counts)
 
     def _revive(self, epoch: str, known: Driver, facts: Facts) -> None:
         """Takes back the end of a driver that was believed dead and answers: its queries run after all."""

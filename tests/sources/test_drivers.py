@@ -236,7 +236,7 @@ def test_no_answer_after_last_words(stage: Stage) -> None:
             thread.join(10)
 
     assert short(stage.look({"e1": 1})) == ["e1 final through 1"]
-    assert short(stage.look({"e1": 1})) == []
+    assert short(stage.look({"e1": 1}, frozenset({"e1"}))) == []
     assert stage.lines["e1"].asked == [0, 1]
 
 
@@ -258,14 +258,15 @@ def test_close_under_way(stage: Stage) -> None:
 
 
 def test_final_is_read_again(stage: Stage) -> None:
-    """Last words are read again where the driver had more to say, and else not, though the clock moves on."""
+    """Last words are read until their driver is known to have ended, and again where it had more to say."""
+    known = frozenset({"e1"})
     stage.end("e1", seq=1)
-    found = [short(stage.look()), short(stage.look())]
+    found = [short(stage.look()), short(stage.look()), short(stage.look({"e1": 1}, known))]
     stage.end("e1", seq=2)
     stage.clock.now += 1000
-    found += [short(stage.look()), short(stage.look())]
+    found += [short(stage.look({"e1": 1}, known)), short(stage.look({"e1": 2}, known))]
 
-    assert found == [["e1 final through 1"], [], ["e1 final through 2"], []]
+    assert found == [["e1 final through 1"], ["e1 final through 1"], [], ["e1 final through 2"], []]
 
 
 def test_connection_file_vanished(stage: Stage) -> None:
@@ -344,21 +345,22 @@ def test_unreadable_file(name: str, stage: Stage) -> None:
 
 
 def test_unreadable_folder(stage: Stage) -> None:
-    """A folder that can't be read is told once; until it can, drivers are asked on and last words stay present."""
+    """A folder that can't be read is told at every look; until it can, drivers are asked on and last words stay present."""
     stage.invite("e1")
     stage.end("e2")
     stage.look()
     away = stage.folder.with_name("away")
     stage.folder.rename(away)
     stage.folder.touch()
-    first, second = stage.look({"e1": 1, "e2": 1}), stage.look({"e1": 2, "e2": 1})
+    ended = frozenset({"e2"})
+    first, second = stage.look({"e1": 1, "e2": 1}, ended), stage.look({"e1": 2, "e2": 1}, ended)
     stage.folder.unlink()
     away.rename(stage.folder)
-    third = stage.look({"e1": 3, "e2": 1}, frozenset({"e2"}))
+    third = stage.look({"e1": 3, "e2": 1}, ended)
 
     assert [short(first), short(second), short(third)] == [
         ["-  unreadable", "e1 answers through 2"],
-        ["e1 answers through 3"],
+        ["-  unreadable", "e1 answers through 3"],
         ["e1 answers through 4"],
     ]
     assert first.outcomes[0] == Failed("", "", Reason.UNREADABLE, f"{stage.folder}: Not a directory", NOW)

@@ -93,6 +93,7 @@ class Ring:
             "lastSeq": self.last_seq,
             "more": len(events) > at_most,
             "facts": self.facts,
+            "endedMs": round(self.now * 1000) if final else None,
         }
         return json.dumps(document)[:-1] + ', "events": [' + ",".join(events[:at_most]) + "]}"
 

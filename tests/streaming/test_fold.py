@@ -180,6 +180,32 @@ def test_old_ring_end_is_dated(state: State) -> None:
     assert counted(state, metrics.TERMINATIONS, "stopped") == 0
 
 
+def test_old_application_end_is_dated(state: State) -> None:
+    """An application that ended before our time ended then, with what still ran in it, and adds nothing."""
+    ring = Ring(started=BEGINNING - 50)
+    ring.started_query("orders")
+    ring.now = BEGINNING - 40
+
+    state = fold(state, looked(NOW, ring.answer(final=True)))
+
+    assert state.drivers[ring.epoch].ended_at == BEGINNING - 40
+    assert state.queries["etl", "orders"].ended_at == BEGINNING - 40
+    assert counted(state, metrics.TERMINATIONS, "stopped") == 0
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_end_of_an_older_driver_counts(state: State, *, killed: bool) -> None:
+    """A driver that is older than the exporter, and was followed for a while, ends like any other."""
+    ring = Ring(started=BEGINNING - 50)
+    ring.started_query("orders")
+    state = fold(state, looked(NOW, ring.answer()))
+    ends = [refused(ring, NOW)] * 2 if killed else [ring.answer(final=True)]
+
+    state = fold(state, looked(NOW, *ends, present=(ring,)))
+
+    assert counted(state, metrics.TERMINATIONS, "driver_lost" if killed else "stopped") == 1
+
+
 def test_unobserved_across_runs(state: State) -> None:
     """A batch that a killed driver committed and never told is counted when the same checkpoint goes on behind it."""
     first = Ring(epoch="a" * 32)
