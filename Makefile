@@ -31,13 +31,13 @@ USE_JDK := export JAVA_HOME="$(CURDIR)/$(TOOLS)/jdk" PATH="$(CURDIR)/$(TOOLS)/jd
 unexport SECONDS
 DEMO_SECONDS := $(if $(filter command line,$(origin SECONDS)),--seconds=$(SECONDS))
 
-.PHONY: help setup check format test unit listener-test e2e bench jars wheel demo golden pages clean
+.PHONY: help setup check format test unit listener-test e2e bench jars wheel demo golden pages pictures clean
 
 help:  ## say what can be made (the default)
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup:  ## install all that the whole suite needs, into .tools
-	@$(MAKE) -s -j3 $(DONE)/venv-dev $(DONE)/prometheus $(PYSPARKS) $(DONE)/spark-connect $(CONNECTORS) $(DONE)/kafka
+	@$(MAKE) -s -j3 $(DONE)/venv-dev $(DONE)/prometheus $(PYSPARKS) $(DONE)/spark-connect $(CONNECTORS) $(DONE)/kafka $(DONE)/chromium
 
 check: $(DONE)/venv-dev $(DONE)/shellcheck $(DONE)/prometheus  ## format, lint, types, layers, scripts, golden pages and unit tests (at most 3 minutes)
 	$(VENV)/ruff format --check
@@ -67,8 +67,8 @@ listener-test: $(DONE)/jdk $(DONE)/maven  ## ScalaTest of the listener on both S
 	  install -D -m 644 listener/target-$$line/lakehouse-listener_$$line-$(VERSION).jar exporter/jars/lakehouse-listener_$$line.jar; \
 	done
 
-e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka and Delta
-	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e
+e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka, Delta and Chromium
+	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e tests/browser
 
 bench: setup $(JARS)  ## measure what the listener costs a driver with 40 streams (5 minutes, wants a quiet machine)
 	$(USE_JDK) $(VENV)/python -m benchmarks.listener
@@ -94,6 +94,9 @@ golden: $(DONE)/venv-dev  ## write the golden pages anew; read the diff before y
 
 pages: $(DONE)/venv-dev  ## write docs/metrics.md and docs/configuration.md from the declarations
 	$(VENV)/python -m exporter.reference
+
+pictures: $(DONE)/venv-dev $(DONE)/chromium $(DONE)/pngquant  ## take the pictures of the landing page in docs
+	$(VENV)/python -m benchmarks.landing
 
 clean:  ## remove what was built; .tools, which is downloaded, stays
 	rm -rf build dist exporter/jars listener/target-* *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -122,6 +125,14 @@ $(DONE)/shellcheck:
 
 $(DONE)/prometheus:
 	@$(PREPARE) "Prometheus" scripts/debian-packages.sh prometheus:prometheus promtool:prometheus prometheus-pushgateway:prometheus-pushgateway
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/chromium:
+	@$(PREPARE) "Chromium" scripts/debian-packages.sh chromium:chromium chromedriver:chromium-driver
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/pngquant:
+	@$(PREPARE) "pngquant" scripts/debian-packages.sh pngquant:pngquant
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/spark-%: scripts/pyspark.sh | $(DONE)/venv

@@ -33,14 +33,13 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     try:
         settings = config.load(_flags(arguments), environ, _file(arguments, environ))
+        log.configure(settings.log.level, settings.log.format)
+        with signals(signal.SIGTERM, signal.SIGINT) as told:
+            daemon.serve(settings, told)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return MISUSED
-    log.configure(settings.log.level, settings.log.format)
-    try:
-        with signals(signal.SIGTERM, signal.SIGINT) as told:
-            daemon.serve(settings, told)
     except (StorageError, OSError) as error:
         print(f"lakehouse-exporter: {error}", file=sys.stderr)
         return FAILED
@@ -76,7 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--config.file", dest="config_file", metavar="FILE", help="YAML file of settings")
     for setting in config.settings():
         default = f" [{setting.default}]" if setting.default else ""
-        serve.add_argument(setting.flag, dest=setting.key, metavar="VALUE", help=f"{setting.help}{default}".replace("%", "%%"))
+        serve.add_argument(
+            setting.flag,
+            dest=setting.key,
+            action="append" if setting.repeatable else "store",
+            metavar="VALUE",
+            help=f"{setting.help}{default}".replace("%", "%%"),
+        )
     jar = commands.add_parser("jar", help="print the path of the listener's jar, for spark-submit --jars")
     jar.add_argument("--scala", choices=jars.LINES, help="Scala line; without it, the one of the Spark found here")
     demo = commands.add_parser(
@@ -86,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flags(arguments: argparse.Namespace) -> dict[str, str]:
+def _flags(arguments: argparse.Namespace) -> dict[str, object]:
     given = {setting.key: getattr(arguments, setting.key) for setting in config.settings()}
     return {key: value for key, value in given.items() if value is not None}
 

@@ -68,6 +68,37 @@ def listen_address(value: object) -> str:
     return text
 
 
+def listen_addresses(value: object) -> tuple[str, ...]:
+    """One listen address or several: a list, or a text with commas between them; raises ValueError for anything else."""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    found = tuple(listen_address(part.strip() if isinstance(part, str) else part) for part in parts)
+    if not found:
+        raise ValueError("at least one listen address is expected")
+    return found
+
+
+def web_path(value: object) -> str:
+    """The path of a page, as it stands in a URL; raises ValueError for one that no request can name, or that is taken."""
+    text = str(value)
+    if not re.fullmatch(r"/[\w.~!$&'()*+,;=:@%/-]*", text, re.ASCII):
+        raise ValueError(f"{text!r} is no path; write /metrics")
+    if text.startswith(("/-/", "/api/", "/landing.")):
+        raise ValueError(f"{text!r} is taken by the exporter itself")
+    return text
+
+
+def count(least: int, most: int) -> Callable[[object], int]:
+    """A parser that takes a whole number from `least` to `most`."""
+
+    def parse(value: object) -> int:
+        text = str(value)
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is no whole number between {least} and {most}")
+        return int(text)
+
+    return parse
+
+
 def one_of(*choices: str) -> Callable[[object], str]:
     """A parser that takes these words and no other."""
 
@@ -86,16 +117,44 @@ def absolute_path(value: object) -> str:
     return os.path.abspath(os.path.expanduser(value))
 
 
-def _setting(parse: Callable[[object], Any], help: str, shown_default: str | None = None) -> msgspec.Meta:
-    return msgspec.Meta(description=help, extra={"parse": parse, "default": shown_default})
+def _setting(
+    parse: Callable[[object], Any],
+    help: str,
+    shown_default: str | None = None,
+    *,
+    flag: str = "",
+    repeatable: bool = False,
+) -> msgspec.Meta:
+    extra = {"parse": parse, "default": shown_default, "flag": flag, "repeatable": repeatable}
+    return msgspec.Meta(description=help, extra=extra)
 
 
 class Web(msgspec.Struct, frozen=True):
-    """Where the page is served."""
+    """Where the page is served, and to whom."""
 
-    listen_address: Annotated[str, _setting(listen_address, "Address to serve on; without a host, on every address.")] = (
-        ":10071"
-    )
+    listen_address: Annotated[
+        tuple[str, ...],
+        _setting(
+            listen_addresses,
+            "Address to serve on; without a host, on every address. The flag may be given several times, the file may hold a"
+            " list. Sockets that systemd hands over win.",
+            ":10071",
+            repeatable=True,
+        ),
+    ] = (":10071",)
+    telemetry_path: Annotated[str, _setting(web_path, "Path of the page; with / there is no landing page.")] = "/metrics"
+    max_connections: Annotated[
+        int,
+        _setting(count(8, 65536), "Connections at once; over that the eldest one that waits for nothing is closed."),
+    ] = 512
+    config_file: Annotated[
+        str | None,
+        _setting(
+            absolute_path,
+            "File with TLS and passwords, in the format of Prometheus' exporter-toolkit; re-read when it changes.",
+            flag="--web.config.file",
+        ),
+    ] = None
 
 
 class Drivers(msgspec.Struct, frozen=True):
@@ -168,10 +227,12 @@ class Setting(NamedTuple):
     help: str
     default: str
     parse: Callable[[object], Any]
+    spelling: str = ""
+    repeatable: bool = False
 
     @property
     def flag(self) -> str:
-        return f"--{self.section}.{self.field.replace('_', '-')}"
+        return self.spelling or f"--{self.section}.{self.field.replace('_', '-')}"
 
     @property
     def variable(self) -> str:
@@ -191,12 +252,13 @@ def settings() -> tuple[Setting, ...]:
             meta: msgspec.Meta = hints[field.name].__metadata__[0]
             extra = meta.extra or {}
             default = extra["default"] or ("" if field.default is None else str(field.default))
-            found.append(Setting(section.name, field.name, meta.description or "", default, extra["parse"]))
+            spelled = extra["flag"], extra["repeatable"]
+            found.append(Setting(section.name, field.name, meta.description or "", default, extra["parse"], *spelled))
     return tuple(found)
 
 
-def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None = None) -> Config:
-    """The settings of flags (`{"web.listen_address": ":80"}`), else environment, else file, else default.
+def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> Config:
+    """The settings of flags (`{"drivers.every": "2s"}`, a list for one that may be repeated), else environment, file, default.
 
     Raises ConfigError with every problem at once, each with its place.
     """
@@ -224,32 +286,33 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None
 
 
 def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, tuple[str, object]]]:
-    document = _document(file, problems)
+    content = document(file, problems)
     known = {setting.key for setting in settings()}
     sections = {setting.section for setting in settings()}
-    for section, content in document.items():
+    for section, members in content.items():
         if section not in sections:
-            problems.append(f"{file}: unknown key {section!r}{_nearest(section, sections)}")
-        elif content is None:  # a section whose settings are all commented out
+            problems.append(f"{file}: unknown key {section!r}{nearest(section, sections)}")
+        elif members is None:  # a section whose settings are all commented out
             continue
-        elif not isinstance(content, dict):
-            problems.append(f"{file}: {section}: settings are expected, not {content!r}")
+        elif not isinstance(members, dict):
+            problems.append(f"{file}: {section}: settings are expected, not {members!r}")
         else:
-            for field, value in content.items():
+            for field, value in members.items():
                 key = f"{section}.{field}"
                 if key in known:
                     yield key, (f"{file}: {key}", value)
                 else:
-                    problems.append(f"{file}: unknown key {key!r}{_nearest(key, known)}")
+                    problems.append(f"{file}: unknown key {key!r}{nearest(key, known)}")
 
 
-def _document(file: Path, problems: list[str]) -> dict[str, Any]:
+def document(file: Path, problems: list[str]) -> dict[str, Any]:
+    """The mapping that a YAML file holds; what keeps it from being one is put to `problems`."""
     try:
         with file.open("rb") as opened:
-            content = opened.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
+            text = opened.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
-        document = yaml.load(content, _StrictLoader)  # noqa: S506 -- it is a SafeLoader
+        content = yaml.load(text, StrictLoader)  # noqa: S506 -- it is a SafeLoader
     except OSError as error:
         problems.append(f"{file}: {error.strerror}")
     except RecursionError:
@@ -257,20 +320,21 @@ def _document(file: Path, problems: list[str]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         problems.append(f"{file}: {' '.join(str(error).split())}")
     else:
-        if document is None:
+        if content is None:
             return {}
-        if isinstance(document, dict):
-            return {str(key): value for key, value in document.items()}
-        problems.append(f"{file}: settings are expected, not {type(document).__name__}")
+        if isinstance(content, dict):
+            return {str(key): value for key, value in content.items()}
+        problems.append(f"{file}: settings are expected, not {type(content).__name__}")
     return {}
 
 
-def _nearest(word: str, known: set[str]) -> str:
+def nearest(word: str, known: set[str]) -> str:
+    """What to add to the refusal of an unknown `word`."""
     near = difflib.get_close_matches(word, sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-class _StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML without its traps: a key that stands twice would win silently, an alias can blow a small file up."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from exporter import __version__
 from exporter.errors import Reason
@@ -43,27 +44,47 @@ DROPPED = gauge(
 
 UNRENDERED = gauge(
     "lakehouse_exporter_snapshots_dropped",
-    "Snapshots that this page leaves out, because of a fault in rendering them (exporter).",
+    "Snapshots that this page leaves out, or shows as they were before, because of a fault in rendering them (exporter).",
     unit="",
+)
+
+RENDERS = counter("lakehouse_exporter_page_renders_total", "Times that the page was made anew (exporter).")
+PAGE_BYTES = gauge("lakehouse_exporter_page_bytes", "Size of the page that was made last, before compression (exporter).")
+SHED = counter(
+    "lakehouse_exporter_connections_shed_total",
+    "Connections that the web front ended or refused, by cause (exporter).",
+    ("cause",),
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 
-def samples(view: View, dropped: Mapping[str, int], unrendered: int) -> Iterator[Sample]:
-    """What to tell of the exporter itself.
+class Rendering(NamedTuple):
+    """How a page was made: series left out by family, snapshots left out or old, pages so far, bytes of the one before."""
 
-    `dropped` are the numbers of series that this page leaves out, by family; `unrendered` is how many snapshots it does.
-    """
+    dropped: Mapping[str, int]
+    failed: int
+    renders: int
+    bytes: int
+    shed: Mapping[str, int]
+
+
+def samples(view: View, rendering: Rendering) -> Iterator[Sample]:
+    """What to tell of the exporter itself, on a page that was made like this."""
     yield BUILD_INFO(1, version=__version__, python_version=platform.python_version())
     for (collector, target), outcome in sorted(view.outcomes.items()):
         labels = {"collector": collector, "target": target}
         yield SUCCESS(int(outcome.succeeded), **labels)
-        yield DURATION(outcome.duration, **labels)
+        if outcome.duration is not None:
+            yield DURATION(outcome.duration, **labels)
         if outcome.last_success is not None:
             yield LAST_SUCCESS(outcome.last_success, **labels)
         for reason in Reason:  # each from the first look on, so that the first failure is an increase
             yield FAILURES(outcome.failures.get(reason.value, 0), **labels, reason=reason.value)
-    for family, count in sorted(dropped.items()):
+    for family, count in sorted(rendering.dropped.items()):
         yield DROPPED(count, family=family)
-    yield UNRENDERED(unrendered)
+    yield UNRENDERED(rendering.failed)
+    yield RENDERS(rendering.renders)
+    yield PAGE_BYTES(rendering.bytes)
+    for cause, count in sorted(rendering.shed.items()):
+        yield SHED(count, cause=cause)

@@ -45,7 +45,7 @@ def attach(spark: Any, listen_address: str | None = None) -> Attached:
     if not structlog.is_configured():
         log.configure("warning", settings.log.format)
     if listen_address is not None:
-        settings = msgspec.structs.replace(settings, web=Web(listen_address=listen_address))
+        settings = msgspec.structs.replace(settings, web=Web(listen_address=(listen_address,)))
     source = session.of(spark, time.time)
     with contextlib.ExitStack() as stack:
         front = stack.enter_context(daemon.running(source, None, settings))

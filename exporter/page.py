@@ -1,28 +1,164 @@
-"""The whole page of one moment, from what the Store holds; asks nobody, and a fault in one snapshot costs that snapshot."""
+"""The page: made by the first who asks after a change, kept until the next; asks nobody, and a fault costs one target."""
 
 from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
 from exporter import catalogue, exposition, health
-from exporter.snapshot import View
+from exporter.answer import Answer, text
+from exporter.exposition import Families, Prefixes
+from exporter.metric import Metric
+from exporter.negotiation import Wanted
+from exporter.snapshot import Snapshot, View
+
+MAX_KEPT = 16
+# A page is compressed once for all who scrape it; more effort would save little of what goes over a wire.
+GZIP_LEVEL = 1
 
 log = structlog.get_logger()
 
 
-def page(view: View, now: float) -> bytes:
-    """The text of `/metrics` at `now` (seconds since 1970): every snapshot that has not expired, then the exporter's own."""
-    found: exposition.Families = {metric: {} for metric in catalogue.METRICS}
-    failed = 0
-    for name, snapshot in view.snapshots.items():
-        if now >= snapshot.expires:
-            continue
-        try:
-            samples = (sample for collector in snapshot.collectors for sample in collector.samples(snapshot.record))
-            exposition.add(found, exposition.families(samples, catalogue.METRICS))
-        except Exception:  # a fault of ours in one target must not take the page from the others: told in log and metric
-            log.exception("snapshot not rendered", target=name)
-            failed += 1
-    kept, dropped = exposition.bounded(found)
-    own = exposition.families(health.samples(view, dropped, failed), health.METRICS)
-    return exposition.text(kept) + exposition.text(own) + exposition.process()
+class _Target:
+    """What is kept of one target: its last good families, as text too, and the record that they were made of."""
+
+    def __init__(self) -> None:
+        self.record: object = None
+        self.families: Families = {}
+        self.texts: dict[Metric, str] = {}
+        self.prefixes: Prefixes = {}
+
+    def render(self, snapshot: Snapshot, others: Iterable[_Target]) -> None:
+        """Makes the families anew, unless the record is the same.
+
+        Raises what a fault of ours raises, and ValueError where a series is one of another target's; the old ones stay.
+        """
+        if self.record is not None and self.record == snapshot.record:
+            return
+        samples = (sample for collector in snapshot.collectors for sample in collector.samples(snapshot.record))
+        found = exposition.families(samples, catalogue.METRICS, self.prefixes)
+        for metric, series in found.items():
+            if series.keys() != self.families.get(metric, {}).keys():
+                _refuse_twins(metric, series, others)
+        self.families = found
+        self.texts = {metric: "".join(series.values()) for metric, series in found.items()}
+        self.record = snapshot.record
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """All that one view says, and until when it does; `answers` fills up as they are asked for."""
+
+    view: View
+    until: float
+    texts: dict[Metric, list[str]]
+    answers: dict[Wanted, Answer]
+
+
+class Page:
+    """`/metrics` as a resource of the front: `kept` is at once, `made` may take long; safe to use from any thread."""
+
+    def __init__(
+        self,
+        view: Callable[[], View],
+        clock: Callable[[], float],
+        counts: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        self._view = view
+        self._clock = clock
+        self._counts = counts
+        self._lock = threading.Lock()
+        self._targets: dict[str, _Target] = {}
+        self._made: _Made | None = None
+        self._renders = 0
+        self._bytes = 0
+
+    def kept(self, wanted: Wanted) -> Answer | None:
+        """The page as it was made last, where it still holds."""
+        made = self._made
+        return made.answers.get(wanted) if made is not None and self._holds(made) else None
+
+    def made(self, wanted: Wanted) -> Answer:
+        """The page of now; whoever asks for it meanwhile waits for this one."""
+        with self._lock:
+            if not self._view().ready:
+                return text(503, "not ready")
+            made = self._made
+            if made is None or not self._holds(made):
+                made = self._made = self._rendered(self._view(), self._clock())
+            if wanted not in made.answers:
+                if len(made.answers) >= MAX_KEPT:
+                    made.answers.clear()
+                made.answers[wanted] = self._answer(made.texts, wanted)
+            return made.answers[wanted]
+
+    def _holds(self, made: _Made) -> bool:
+        return made.view is self._view() and self._clock() < made.until
+
+    def _rendered(self, view: View, now: float) -> _Made:
+        shown = {name: snapshot for name, snapshot in view.snapshots.items() if now < snapshot.expires}
+        self._targets = {name: self._targets.get(name, _Target()) for name in shown}
+        failed = 0
+        for name, target in self._targets.items():
+            try:
+                target.render(shown[name], (other for other in self._targets.values() if other is not target))
+            except Exception:  # a fault of ours in one target must not take the page from the others: told in log and metric
+                log.exception("snapshot not rendered", target=name)
+                failed += 1
+        texts, dropped = _joined(list(self._targets.values()))
+        self._renders += 1
+        rendering = health.Rendering(dropped, failed, self._renders, self._bytes, self._counts())
+        own = exposition.families(health.samples(view, rendering), health.METRICS)
+        until = min((snapshot.expires for snapshot in shown.values()), default=math.inf)
+        return _Made(view, until, {**texts, **{metric: list(series.values()) for metric, series in own.items()}}, {})
+
+    def _answer(self, texts: Mapping[Metric, list[str]], wanted: Wanted) -> Answer:
+        parts: list[str] = []
+        for metric, its in texts.items():
+            if _is_wanted(metric, wanted.names):
+                parts.append(exposition.header(metric, openmetrics=wanted.openmetrics))
+                parts += its
+        process = exposition.process(openmetrics=wanted.openmetrics, names=wanted.names)
+        body = "".join(parts).encode() + process
+        self._bytes = len(body)
+        if not wanted.gzip:
+            return Answer(200, wanted.content_type, body)
+        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+        packed = packer.compress(body) + packer.flush()
+        return Answer(200, wanted.content_type, packed, (("Content-Encoding", "gzip"),))
+
+
+def _refuse_twins(metric: Metric, series: Mapping[tuple[str, ...], str], others: Iterable[_Target]) -> None:
+    for other in others:
+        if not series.keys().isdisjoint(other.families.get(metric, {})):
+            raise ValueError(f"metric {metric.name}: a series stands twice")
+
+
+def _joined(targets: Sequence[_Target]) -> tuple[dict[Metric, list[str]], dict[str, int]]:
+    """The targets' texts by family, in page order, within both caps, and how many series of which family were left out."""
+    sizes = {metric: sum(len(target.families.get(metric, ())) for target in targets) for metric in catalogue.METRICS}
+    if max(sizes.values()) <= exposition.MAX_SERIES_A_FAMILY and sum(sizes.values()) <= exposition.MAX_SERIES:
+        texts = {metric: [target.texts[metric] for target in targets if metric in target.texts] for metric in sizes}
+        return {metric: its for metric, its in texts.items() if its}, {}
+    whole: Families = {metric: {} for metric in sizes}
+    for target in targets:
+        for metric, series in target.families.items():
+            whole[metric].update(series)
+    kept, dropped = exposition.bounded(whole, exposition.MAX_SERIES_A_FAMILY, exposition.MAX_SERIES)
+    return {metric: list(series.values()) for metric, series in kept.items()}, dropped
+
+
+def _is_wanted(metric: Metric, names: tuple[str, ...]) -> bool:
+    """Whether a family is asked for: by its own name, or by that of one of its series."""
+    return not names or any(name == metric.name or name.rpartition("_")[0] == metric.name for name in names)
+
+
+def page(view: View, now: float, wanted: Wanted | None = None) -> bytes:
+    """The page of one view at one moment, for those who need it once, ready or not."""
+    told = dataclasses.replace(view, ready=True)
+    return Page(lambda: told, lambda: now).made(wanted or Wanted()).body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -17,13 +18,15 @@ from exporter.streaming import state as states
 from exporter.streaming.fold import fold
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import State
-from exporter.streaming.view import STALE_SECONDS, views, with_counters_of
+from exporter.streaming.view import STALE_SECONDS, History, views, with_counters_of
 
 SOURCE = "drivers"
 # The first look waits for slow drivers, so that the first page is whole; later ones take what is there.
 FIRST_PATIENCE = 5.0
 PATIENCE = 0.5
+MAX_TROUBLES = 1_000
 
+_REASONS = tuple(reason.value for reason in Reason)
 Clock = Callable[[], float]
 log = structlog.get_logger()
 
@@ -91,6 +94,7 @@ class Follower:
             if failed.epoch not in states.ended(self._state) and self._troubles.get(failed.epoch) != failed.message:
                 log.warning("driver not read", driver=failed.app_id, reason=failed.reason.value, detail=failed.message)
                 self._troubles[failed.epoch] = failed.message
+        self._troubles = dict(list(self._troubles.items())[-MAX_TROUBLES:])
 
     def _save(self) -> Reason | None:
         if self._storage is None or self._state == self._stored:
@@ -99,7 +103,8 @@ class Follower:
         try:
             self._storage.save(states.encoded(self._state))
         except StorageError as error:
-            log.error("state not stored; counters stand still until it is", detail=str(error))
+            if self._outcome.succeeded:  # once, and not at every look
+                log.error("state not stored; counters stand still until it is", detail=str(error))
             return Reason.STORAGE
         self._stored = self._state
         return None
@@ -113,21 +118,22 @@ class Follower:
 
     def _snapshots(self, now: float) -> dict[str, Snapshot]:
         shown = self._state if self._stored is self._state else with_counters_of(self._state, self._stored)
-        return {
+        applications = {
             app: Snapshot(view, collectors.APPLICATION, now + STALE_SECONDS)
             for app, view in views(shown, now, self._keep_ended).items()
         }
+        # Of the source as a whole, as in the outcomes; what is past does not go stale.
+        return {**applications, "": Snapshot(History(shown.last_failures), (), math.inf)}
 
     def _outcomes(self) -> dict[tuple[str, str], Outcome]:
-        """How the source as a whole went, and each of its targets: drivers that run, and what ever failed."""
-        outcomes = {(SOURCE, ""): self._outcome}
+        """How the source as a whole went, and each driver that runs; what never told its name counts for the whole."""
+        failures = self._state.failures
+        own = {reason: self._outcome.failures.get(reason, 0) + failures.get(("", reason), 0) for reason in _REASONS}
+        outcomes = {(SOURCE, ""): dataclasses.replace(self._outcome, failures={r: n for r, n in own.items() if n})}
         for driver in self._state.drivers.values():
             if driver.ended_at is None:
-                outcomes[SOURCE, driver.app] = Outcome(driver.reachable, last_success=driver.last_contact)
-        for (target, reason), count in self._state.failures.items():
-            known = outcomes.get((SOURCE, target), Outcome())
-            if target:
-                outcomes[SOURCE, target] = dataclasses.replace(known, failures={**known.failures, reason: count})
+                of_app = {reason: count for (app, reason), count in failures.items() if app == driver.app}
+                outcomes[SOURCE, driver.app] = Outcome(driver.reachable, None, driver.last_contact, of_app)
         return outcomes
 
 

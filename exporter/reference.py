@@ -48,10 +48,20 @@ def configuration() -> str:
         "`--config.file` (or `LAKEHOUSE_EXPORTER_CONFIG_FILE`) names a YAML file; a key `a.b` is `b` under `a`.\n"
         "Unknown keys are refused; every problem is told at once, and the exit code is 2.\n\n"
         "| flag | environment | file | default | what it does |\n|---|---|---|---|---|\n" + rows + "\n"
-        "A duration is `90s`, `10m`, `1h30m`, `250ms`, or a bare number of seconds.\n\n"
+        "A duration is `90s`, `10m`, `1h30m`, `250ms`, or a bare number of seconds. Several listen addresses are a\n"
+        "list in the file, and stand with commas between them in the environment.\n\n"
         "```yaml\nweb:\n  listen_address: 127.0.0.1:10071\n"
         "storage:\n  path: /var/lib/lakehouse-exporter\nstreaming:\n  keep_ended: 10m\n```\n\n"
-        "The listener in the driver has settings of its own, `spark.lakehouse.listener.*`: see listener/README.md.\n"
+        "The listener in the driver has settings of its own, `spark.lakehouse.listener.*`: see listener/README.md.\n\n"
+        "## TLS and passwords\n\n"
+        "`--web.config.file` takes the [web configuration][] of Prometheus' exporters. It is re-read when it, or a\n"
+        "certificate that it names, changes. While it is broken every request is answered with 500; TLS can't be\n"
+        "switched on or off without a restart. `rate_limit` holds for each client address apart; `http2` is taken,\n"
+        "and HTTP/1.1 spoken.\n\n"
+        "Refused, besides what those exporters refuse: a `client_auth_type` that asks for a certificate without\n"
+        "verifying it, more than one of `curve_preferences`, a `client_ca_file` without a certificate, bcrypt costs\n"
+        "above 14, a `min_version` above `max_version`, and headers of more than one line.\n\n"
+        "[web configuration]: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md\n"
     )
 
 

@@ -21,10 +21,10 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a collector's attempts on a target went: seconds since 1970, seconds, and failures by reason."""
+    """How a collector's attempts on a target went; `duration` in seconds where it is known, `last_success` since 1970."""
 
     succeeded: bool = False
-    duration: float = 0.0
+    duration: float | None = None
     last_success: float | None = None
     failures: Mapping[str, int] = dataclasses.field(default_factory=dict)
 

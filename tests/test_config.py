@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from exporter.errors import ConfigError
 BAD = sorted((Path(__file__).parent / "bad-config").iterdir())
 NAMES = [
     ("--web.listen-address", "LAKEHOUSE_EXPORTER_WEB_LISTEN_ADDRESS", "web.listen_address", ":10071"),
+    ("--web.telemetry-path", "LAKEHOUSE_EXPORTER_WEB_TELEMETRY_PATH", "web.telemetry_path", "/metrics"),
+    ("--web.max-connections", "LAKEHOUSE_EXPORTER_WEB_MAX_CONNECTIONS", "web.max_connections", "512"),
+    ("--web.config.file", "LAKEHOUSE_EXPORTER_WEB_CONFIG_FILE", "web.config_file", ""),
     ("--drivers.dir", "LAKEHOUSE_EXPORTER_DRIVERS_DIR", "drivers.dir", "~/.lakehouse-exporter/drivers"),
     ("--drivers.every", "LAKEHOUSE_EXPORTER_DRIVERS_EVERY", "drivers.every", "1s"),
     ("--storage.path", "LAKEHOUSE_EXPORTER_STORAGE_PATH", "storage.path", ""),
@@ -23,7 +27,10 @@ NAMES = [
 ]
 # A value of each setting that is not its default, and what it is read as.
 OTHERS = {
-    "web.listen_address": ("127.0.0.1:0", "127.0.0.1:0"),
+    "web.listen_address": ("127.0.0.1:0,[::1]:0", ("127.0.0.1:0", "[::1]:0")),
+    "web.telemetry_path": ("/m", "/m"),
+    "web.max_connections": ("9", 9),
+    "web.config_file": ("/w", "/w"),
     "drivers.dir": ("/d", "/d"),
     "drivers.every": ("5s", 5.0),
     "storage.path": ("/s", "/s"),
@@ -34,7 +41,7 @@ OTHERS = {
 }
 
 
-def problems(flags: dict[str, str], environ: dict[str, str], file: Path | None = None) -> tuple[str, ...]:
+def problems(flags: Mapping[str, object], environ: dict[str, str], file: Path | None = None) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as raised:
         load(flags, environ, file)
     return raised.value.problems
@@ -60,7 +67,10 @@ def test_defaults() -> None:
     """Without any setting: every address at port 10071, a poll a second, no storage, ended queries for ten minutes."""
     loaded = load({}, {})
 
-    assert [value(loaded, key) for _, _, key, _ in NAMES] == [":10071", drivers_dir(), 1.0, None, 600.0, 0.0, "info", "logfmt"]
+    assert [value(loaded, key) for _, _, key, _ in NAMES] == [
+        *((":10071",), "/metrics", 512, None),
+        *(drivers_dir(), 1.0, None, 600.0, 0.0, "info", "logfmt"),
+    ]
 
 
 def test_names() -> None:
@@ -78,6 +88,32 @@ def test_shown_defaults() -> None:
     shown = {setting.key: setting.parse(setting.default) for setting in settings() if setting.default}
 
     assert shown == {key: value(load({}, {}), key) for key in shown}
+
+
+def test_several_addresses(tmp_path: Path) -> None:
+    """Several listen addresses are a list in the file, and a flag given several times."""
+    file = tmp_path / "config.yaml"
+    file.write_text('web: {listen_address: [":1", ":2"]}\n')
+
+    assert load({}, {}, file).web.listen_address == (":1", ":2")
+    assert load({"web.listen_address": [":3", ":4"]}, {}, file).web.listen_address == (":3", ":4")
+    assert problems({"web.listen_address": []}, {}) == ("--web.listen-address: at least one listen address is expected",)
+
+
+@pytest.mark.parametrize("given", ["", "metrics", "/a b", "/a?b", "/a#b", "/-/ready", "/api/v1/streams", "/é"])
+def test_no_path(given: str) -> None:
+    """A telemetry path is one that a request can name, and not one of the exporter's own."""
+    (problem,) = problems({"web.telemetry_path": given}, {})
+
+    assert problem.startswith("--web.telemetry-path: ")
+
+
+@pytest.mark.parametrize("given", ["0", "7", "-1", "65537", "1e3", "many", "٩٩"])
+def test_no_count(given: str) -> None:
+    """The number of connections is a whole number with a floor and a ceiling."""
+    (problem,) = problems({"web.max_connections": given}, {})
+
+    assert problem == f"--web.max-connections: {given!r} is no whole number between 8 and 65536"
 
 
 @pytest.mark.parametrize(("flag", "variable", "key", "default"), NAMES)

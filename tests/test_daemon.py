@@ -94,6 +94,41 @@ def test_end(number: signal.Signals, exporters: list[Exporter], tmp_path: Path) 
     )
 
 
+def test_end_under_load(exporters: list[Exporter], tmp_path: Path) -> None:
+    """SIGTERM while clients scrape as fast as they can cuts no page: each is whole, or its connection was never taken."""
+    cut: list[str] = []
+    exporter = start(exporters, tmp_path).ready()
+    port, scraped = exporter.port(), threading.Event()
+
+    def scrape() -> None:
+        while True:
+            answer = b""
+            try:
+                with socket.create_connection(("127.0.0.1", port), 10) as peer:
+                    peer.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    while part := peer.recv(4096):
+                        answer += part
+            except ConnectionError as error:
+                if answer:
+                    cut.append(f"{error}: {answer[-100:]!r}")
+                return
+            head, _, body = answer.partition(b"\r\n\r\n")
+            if f"Content-Length: {len(body)}\r\n".encode() not in head + b"\r\n":
+                cut.append(repr(answer[-100:]))
+            scraped.set()
+
+    clients = [threading.Thread(target=scrape) for _ in range(8)]
+    for client in clients:
+        client.start()
+    assert scraped.wait(10)
+    exporter.process.terminate()
+    for client in clients:
+        client.join(20)
+
+    assert exporter.ended(10) == 0
+    assert cut == []
+
+
 def test_linger(exporters: list[Exporter], tmp_path: Path) -> None:
     """With --shutdown.linger it serves on after SIGTERM, and a second SIGTERM ends that at once."""
     exporter = start(exporters, tmp_path, "--shutdown.linger=1h").ready()
@@ -159,6 +194,28 @@ def test_bad_config(exporters: list[Exporter], tmp_path: Path) -> None:
         "--drivers.every: 'never' is no duration; write 90s, 10m or 1h30m\n"
         f"{file}: log.level: 'loud' is none of debug, info, warning, error\n"
     )
+
+
+def test_bad_web_config(exporters: list[Exporter], tmp_path: Path) -> None:
+    """A web configuration that can't be used is exit code 2 and a line for every problem."""
+    file = tmp_path / "web.yml"
+    file.write_text("basic_auth_users: {a: b}\nx: 1\n")
+    exporter = start(exporters, tmp_path, f"--web.config.file={file}")
+
+    assert exporter.ended(20) == 2
+    assert exporter.told() == f"{file}: unknown key 'x'\n{file}: basic_auth_users.a: not a bcrypt hash\n"
+
+
+def test_paths(exporters: list[Exporter], tmp_path: Path) -> None:
+    """The page is where --web.telemetry-path says, on every address; at / it takes the place of the landing page."""
+    (tmp_path / "other").mkdir()
+    moved = start(exporters, tmp_path, "--web.telemetry-path=/m", "--web.listen-address=127.0.0.1:0").ready()
+    root = start(exporters, tmp_path / "other", "--web.telemetry-path=/").ready()
+
+    assert [moved.asked(path)[0] for path in ("/m", "/metrics", "/")] == [200, 404, 200]
+    assert len(re.findall(r" port=(\d+)", moved.told())) == 2
+    assert root.asked("/")[1].startswith("# HELP ")
+    assert root.asked("/-/healthy") == (200, "healthy\n")
 
 
 def test_whole(exporters: list[Exporter], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as ClientFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter.exposition import CONTENT_TYPE, Families, add, bounded, families, number, process, text
+from exporter.exposition import Prefixes, bounded, families, number, process, text
 from exporter.metric import Buckets, Metric, Sample, counter, gauge, histogram
 
 DEPTH = gauge("lake_depth_rows", "How deep\nthe \\ lake is (its origin).", ("app", "query"))
@@ -143,7 +143,7 @@ def test_nothing() -> None:
         (0.1, "0.1"),
         (1e-7, "1e-07"),
         (999999999999999, "999999999999999"),
-        (1e15, "1000000000000000.0"),
+        (1e15, "1000000000000000"),
         (1e300, "1e+300"),
         (math.nan, "NaN"),
         (math.inf, "+Inf"),
@@ -190,26 +190,6 @@ def test_unfit(sample: Sample) -> None:
     """A label that is no UTF-8, too many labels, and too few buckets are refused before they reach a page."""
     with pytest.raises(ValueError):  # noqa: PT011 -- what Python says of each does not matter
         families([sample], ORDER)
-
-
-def test_add() -> None:
-    """Series of one family from two targets stand one after the other."""
-    found: Families = {metric: {} for metric in ORDER}
-    add(found, families([ROWS(1, app="a")], ORDER))
-    add(found, families([UP(1), ROWS(2, app="b")], ORDER))
-
-    assert text(bounded(found)[0]).decode() == page(ROWS(1, app="a"), ROWS(2, app="b"), UP(1))
-
-
-def test_add_twice() -> None:
-    """A target that tells a series of another's is refused whole: what was there before stays as it was."""
-    found: Families = {metric: {} for metric in ORDER}
-    add(found, families([ROWS(1, app="a")], ORDER))
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- its text is compared
-        add(found, families([DEPTH(1, app="x", query="q"), ROWS(2, app="a")], ORDER))
-
-    assert str(raised.value) == "metric lake_rows_total: a series stands twice"
-    assert found == {DEPTH: {}, ROWS: {("a",): b'lake_rows_total{app="a"} 1\n'}, WAIT: {}, UP: {}}
 
 
 def test_cap_of_a_family() -> None:
@@ -286,6 +266,17 @@ def test_process() -> None:
     }
 
 
-def test_content_type() -> None:
-    """Pages are text format 0.0.4 in UTF-8."""
-    assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+def test_prefixes_are_let_go() -> None:
+    """What was kept of series that have gone does not grow without end."""
+    prefixes: Prefixes = {}
+    for start in range(0, 1000, 10):
+        families([ROWS(1, app=f"app-{number}") for number in range(start, start + 10)], ORDER, prefixes)
+
+    assert len(prefixes[ROWS]) <= 130
+
+
+def test_alternating_families() -> None:
+    """Samples of several families in any order are told in the order of the catalogue."""
+    samples = [ROWS(1, app="a"), UP(1), ROWS(2, app="b"), DEPTH(3, app="a", query="q"), UP(0)][:4]
+
+    assert [metric.name for metric in families(samples, ORDER)] == ["lake_depth_rows", "lake_rows_total", "lake_up"]

@@ -1,17 +1,24 @@
 """exporter/page.py, exporter/health.py and exporter/catalogue.py"""
 
+import gzip
+import re
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 import structlog
+from prometheus_client.metrics_core import Metric as ClientFamily
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import __version__, catalogue, collectors, health
+from exporter import __version__, catalogue, collectors, exposition, health
+from exporter.answer import Answer
 from exporter.collector import Collector
 from exporter.errors import Reason
 from exporter.metric import Sample, gauge
-from exporter.page import page
+from exporter.negotiation import Wanted
+from exporter.page import Page, page
 from exporter.snapshot import Outcome, Snapshot, View
 from exporter.streaming import driver
 
@@ -87,16 +94,21 @@ def test_order() -> None:
     written = page(View({"drivers/a": snapshot("a")}, {}, ready=True), NOW).decode()
     families = [line.split()[2] for line in written.splitlines() if line.startswith("# TYPE ")]
 
-    assert families[:3] == [REACHABLE.name, "lakehouse_exporter_build_info", "lakehouse_exporter_snapshots_dropped"]
-    assert families[3].startswith(("process_", "python_"))
+    assert families[:5] == [
+        REACHABLE.name,
+        "lakehouse_exporter_build_info",
+        "lakehouse_exporter_snapshots_dropped",
+        "lakehouse_exporter_page_renders_total",
+        "lakehouse_exporter_page_bytes",
+    ]
+    assert families[5].startswith(("process_", "python_"))
     assert [name for name, count in Counter(families).items() if count > 1] == []
 
 
-def told(outcomes: dict[tuple[str, str], Outcome], dropped: dict[str, int], unrendered: int = 0) -> list[str]:
+def told(outcomes: dict[tuple[str, str], Outcome], rendering: health.Rendering) -> list[str]:
     view = View({}, outcomes, ready=True)
-    return [
-        f"{sample.metric.name} {' '.join(sample.labels)} {sample.value}" for sample in health.samples(view, dropped, unrendered)
-    ][1:]
+    samples = health.samples(view, rendering)
+    return [f"{sample.metric.name} {' '.join(sample.labels)} {sample.value}" for sample in samples][1:]
 
 
 def test_health() -> None:
@@ -106,7 +118,7 @@ def test_health() -> None:
         ("drivers", ""): Outcome(succeeded=True, duration=0.5, last_success=NOW, failures={"timeout": 2, "internal": 1}),
     }
 
-    assert told(outcomes, {"spark_b": 2, "spark_a": 1}, 3) == [
+    assert told(outcomes, health.Rendering({"spark_b": 2, "spark_a": 1}, 3, 7, 1000, {"slow": 2})) == [
         "lakehouse_exporter_collector_success drivers  1",
         "lakehouse_exporter_collector_duration_seconds drivers  0.5",
         f"lakehouse_exporter_collector_last_success_timestamp_seconds drivers  {NOW}",
@@ -119,17 +131,19 @@ def test_health() -> None:
         "lakehouse_exporter_collector_failures_total drivers  storage 0",
         "lakehouse_exporter_collector_failures_total drivers  internal 1",
         "lakehouse_exporter_collector_success drivers b 0",
-        "lakehouse_exporter_collector_duration_seconds drivers b 0.0",
         *(f"lakehouse_exporter_collector_failures_total drivers b {reason.value} 0" for reason in Reason),
         "lakehouse_exporter_series_dropped spark_a 1",
         "lakehouse_exporter_series_dropped spark_b 2",
         "lakehouse_exporter_snapshots_dropped  3",
+        "lakehouse_exporter_page_renders_total  7",
+        "lakehouse_exporter_page_bytes  1000",
+        "lakehouse_exporter_connections_shed_total slow 2",
     ]
 
 
 def test_build_info() -> None:
     """The exporter's version stands in its build info."""
-    first = next(health.samples(View({}, {}, ready=True), {}, 0))
+    first = next(health.samples(View({}, {}, ready=True), health.Rendering({}, 0, 1, 0, {})))
 
     assert (first.metric, first.labels[0], first.value) == (health.BUILD_INFO, __version__, 1)
 
@@ -161,3 +175,169 @@ def test_prefixes() -> None:
     prefixes = ("spark_", "databricks_", "lakehouse_exporter_")
 
     assert [metric.name for metric in catalogue.METRICS if not metric.name.startswith(prefixes)] == []
+
+
+class Told:
+    """A Store's view and a clock, both moved by the test, and how often samples were made."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.asked: list[str] = []
+        self.fail = False
+        self.show("a", "b")
+
+    def samples(self, record: str) -> Iterator[Sample]:
+        self.asked.append(record)
+        if self.fail:
+            raise RuntimeError("a fault of ours")
+        yield REACHABLE(1, app=record)
+
+    def show(self, *records: str, expires: float = NOW + 60) -> None:
+        collector = Collector("test", (REACHABLE,), self.samples)
+        self.view = View(
+            {f"drivers/{i}": Snapshot(one, (collector,), expires) for i, one in enumerate(records)}, {}, ready=True
+        )
+
+
+@pytest.fixture
+def source() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def kept(source: Told) -> Page:
+    return Page(lambda: source.view, lambda: source.now)
+
+
+def shown(answer: Answer | None) -> set[bytes]:
+    assert answer is not None
+    body = gzip.decompress(answer.body) if dict(answer.headers).get("Content-Encoding") == "gzip" else answer.body
+    return set(re.findall(rb'spark_driver_reachable{app="(\w+)"}', body))
+
+
+def test_made_once(source: Told, kept: Page) -> None:
+    """A change is rendered by the first who asks, once; who asks again is given the same bytes, without a question."""
+    assert kept.kept(Wanted()) is None
+
+    first = kept.made(Wanted())
+
+    assert source.asked == ["a", "b"]
+    assert kept.kept(Wanted()) is first
+    assert kept.made(Wanted()) is first
+    assert source.asked == ["a", "b"]
+
+
+def test_one_changed_target(source: Told, kept: Page) -> None:
+    """Of targets of which one changed only that one is rendered again."""
+    kept.made(Wanted())
+    source.show("a", "c")
+
+    assert kept.kept(Wanted()) is None
+    assert shown(kept.made(Wanted())) == {b"a", b"c"}
+    assert source.asked == ["a", "b", "c"]
+
+
+def test_kept_until_it_expires(source: Told, kept: Page) -> None:
+    """Kept bytes do not outlive the snapshots that they are of."""
+    source.show("a", expires=NOW + 5)
+    kept.made(Wanted())
+    source.now = NOW + 4.9
+    before = kept.kept(Wanted())
+    source.now = NOW + 5
+
+    assert shown(before) == {b"a"}
+    assert kept.kept(Wanted()) is None
+    assert shown(kept.made(Wanted())) == set()
+
+
+def test_last_good_bytes(source: Told, kept: Page) -> None:
+    """A target that can't be rendered any more stands as it was before, and is counted."""
+    kept.made(Wanted())
+    source.fail = True
+    source.show("a", "c")
+    with structlog.testing.capture_logs() as logged:
+        page_now = kept.made(Wanted())
+
+    assert shown(page_now) == {b"a", b"b"}
+    assert b"lakehouse_exporter_snapshots_dropped 1\n" in page_now.body
+    assert [line["target"] for line in logged] == ["drivers/1"]
+
+
+def test_not_ready(source: Told, kept: Page) -> None:
+    """Before the first look there is no page, and its absence is not kept."""
+    source.view = View({}, {}, ready=False)
+
+    assert kept.made(Wanted()) == Answer(503, "text/plain; charset=utf-8", b"not ready\n")
+    assert kept.kept(Wanted()) is None
+
+
+def test_forms(source: Told, kept: Page) -> None:
+    """One rendering serves text and OpenMetrics, plain and compressed; each is parsed to the same samples."""
+    pages = {wanted: kept.made(wanted) for wanted in (Wanted(om, packed) for om in (False, True) for packed in (False, True))}
+    plain = own(text_string_to_metric_families(pages[Wanted()].body.decode()))
+    packed = own(text_string_to_metric_families(gzip.decompress(pages[Wanted(False, True)].body).decode()))
+    openmetrics = openmetrics_families(gzip.decompress(pages[Wanted(True, True)].body).decode())  # type: ignore[no-untyped-call]
+
+    assert source.asked == ["a", "b"]
+    assert {answer.content_type for wanted, answer in pages.items() if wanted.openmetrics} == {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    }
+    assert ("spark_driver_reachable", ("a",), 1.0) in plain
+    assert plain == packed == own(openmetrics)
+
+
+def own(families: Iterable[ClientFamily]) -> list[tuple[str, tuple[str, ...], float]]:
+    samples = (sample for family in families for sample in family.samples)
+    found = [(sample.name, tuple(sample.labels.values()), sample.value) for sample in samples]
+    return sorted(one for one in found if one[0].startswith(("spark_", "lakehouse_")) and "page_bytes" not in one[0])
+
+
+def test_openmetrics_in_full(source: Told, kept: Page) -> None:
+    """OpenMetrics names a counter without _total and an info without _info, tells units, and ends in its last line."""
+    body = kept.made(Wanted(openmetrics=True)).body.decode()
+
+    assert "# TYPE lakehouse_exporter_page_renders counter\nlakehouse_exporter_page_renders_total 1\n" in body
+    assert "# TYPE lakehouse_exporter_build info\nlakehouse_exporter_build_info{" in body
+    assert "# TYPE lakehouse_exporter_page_bytes gauge\n# UNIT lakehouse_exporter_page_bytes bytes\n" in body
+    assert body.endswith("# EOF\n")
+
+
+def test_chosen_names(source: Told, kept: Page) -> None:
+    """Of a page that is asked for by names only those families are given."""
+    body = kept.made(Wanted(names=("python_info", "spark_driver_reachable"))).body.decode()
+
+    assert [line.split()[2] for line in body.splitlines() if line.startswith("# TYPE")] == [
+        "spark_driver_reachable",
+        "python_info",
+    ]
+
+
+def test_most_forms_kept(kept: Page) -> None:
+    """However many forms are asked for, few are kept."""
+    for number in range(100):
+        kept.made(Wanted(names=(f"name_{number}",)))
+
+    assert kept._made is not None
+    assert len(kept._made.answers) <= 16
+
+
+def test_single_flight(source: Told, kept: Page) -> None:
+    """Many who ask at once for a page that has changed are given one rendering."""
+    answers: list[Answer] = []
+    threads = [threading.Thread(target=lambda: answers.append(kept.made(Wanted()))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert len({id(answer) for answer in answers}) == 1
+    assert source.asked == ["a", "b"]
+
+
+def test_caps_over_targets(kept: Page, source: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A family that is full over all targets keeps its first series, and tells how many it left out."""
+    monkeypatch.setattr(exposition, "MAX_SERIES_A_FAMILY", 1)
+    body = kept.made(Wanted())
+
+    assert shown(body) == {b"a"}
+    assert b'lakehouse_exporter_series_dropped{family="spark_driver_reachable"} 1\n' in body.body

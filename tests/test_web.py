@@ -2,23 +2,35 @@
 
 import http.client
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
 import structlog
 
-from exporter.web import Answers, Front
+from exporter.answer import Answer, Plain, Resource, text
+from exporter.negotiation import TEXT, Wanted
+from exporter.web import Front
 from tests.e2e.waiting import eventually
 
 PAGE = b"lake_up 1\n"
 needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 
 
+def resources(page: bytes = PAGE, *, ready: bool = True) -> dict[str, Resource]:
+    """A page that is kept, and the paths beside it."""
+    full = Answer(200, TEXT, page) if ready else text(503, "not ready")
+    return {
+        "/": Plain(lambda: Answer(200, "text/html; charset=utf-8", b"<title>x</title>")),
+        "/metrics": Plain(lambda: full),
+        "/-/healthy": Plain(lambda: text(200, "healthy")),
+        "/-/ready": Plain(lambda: text(200, "ready") if ready else text(503, "not ready")),
+    }
+
+
 @contextmanager
 def front(address: str = "127.0.0.1:0", page: bytes = PAGE, *, ready: bool = True) -> Iterator[Front]:
-    serving = Front(address, Answers(lambda: page, lambda: ready))
+    serving = Front([address], resources(page, ready=ready))
     try:
         yield serving
     finally:
@@ -86,20 +98,17 @@ def test_paths(path: str, status: int, body: bytes, serving: Front) -> None:
     assert (asked(serving.port, path)[0], asked(serving.port, path)[2]) == (status, body)
 
 
-def test_landing(serving: Front) -> None:
-    """/ is an HTML page with a link to each path."""
-    status, headers, body = asked(serving.port, "/")
-
-    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert [path for path in ("/metrics", "/-/healthy", "/-/ready") if f'href="{path}"'.encode() not in body] == []
+def test_content_type(serving: Front) -> None:
+    """An answer has the type that its resource gives it."""
+    assert asked(serving.port, "/")[1]["content-type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"])
 def test_other_methods(method: str, serving: Front) -> None:
-    """Nothing but GET and HEAD is answered, and the connection is closed."""
+    """Nothing but GET and HEAD is answered, the answer says so, and the connection is closed."""
     status, headers, _ = asked(serving.port, "/metrics", method)
 
-    assert (status, headers["connection"]) == (501, "close")
+    assert (status, headers["allow"], headers["connection"]) == (405, "GET, HEAD", "close")
 
 
 def test_not_ready() -> None:
@@ -137,15 +146,11 @@ def test_client_goes_away(capfd: pytest.CaptureFixture[str]) -> None:
             rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             rude.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             rude.recv(10)
-        eventually(lambda: not answering(), "its thread ends", within=10)
+        eventually(lambda: not one.connections(), "it is forgotten", within=10)
 
         assert asked(one.port, "/-/healthy")[0] == 200
     assert capfd.readouterr() == ("", "")
     assert logged == []
-
-
-def answering() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
 
 
 @pytest.mark.parametrize(
@@ -166,15 +171,25 @@ def test_garbage(sent: bytes, serving: Front, capfd: pytest.CaptureFixture[str])
 def test_fault_of_ours() -> None:
     """A page that can't be made ends its connection without an answer, is logged, and the front serves on."""
 
-    def page() -> bytes:
-        raise RuntimeError("a fault of ours")
+    class Faulty:
+        def kept(self, wanted: Wanted) -> Answer | None:
+            if wanted.gzip:
+                raise RuntimeError("a fault of ours")
+            return None
 
-    with structlog.testing.capture_logs() as logged, closing(Front("127.0.0.1:0", Answers(page, lambda: True))) as one:
-        with pytest.raises(http.client.RemoteDisconnected):
-            asked(one.port, "/metrics")
+        def made(self, wanted: Wanted) -> Answer:
+            raise RuntimeError(f"another: {wanted}")
+
+    with structlog.testing.capture_logs() as logged, closing(Front(["127.0.0.1:0"], {**resources(), "/x": Faulty()})) as one:
+        for headers in ({}, {"Accept-Encoding": "gzip"}):
+            with closing(http.client.HTTPConnection("127.0.0.1", one.port, timeout=10)) as connection:
+                connection.request("GET", "/x", headers=headers)
+                with pytest.raises(http.client.RemoteDisconnected):
+                    connection.getresponse()
 
         assert asked(one.port, "/-/healthy")[0] == 200
-    assert [(line["event"], line["log_level"]) for line in logged] == [("request not answered", "error")]
+        assert one.counts()["fault"] == 2
+    assert [(line["event"], line["log_level"]) for line in logged] == 2 * [("request not answered", "error")]
 
 
 @needs_ipv6
@@ -203,7 +218,7 @@ def test_ipv4() -> None:
 def test_port_taken(serving: Front) -> None:
     """A port that is taken is an OSError that names the address and why."""
     with pytest.raises(OSError) as raised:  # noqa: PT011 -- its text is compared
-        Front(f"127.0.0.1:{serving.port}", Answers(lambda: PAGE, lambda: True))
+        Front([f"127.0.0.1:{serving.port}"], resources())
 
     assert str(raised.value) == f"can't listen on 127.0.0.1:{serving.port}: Address already in use"
 
@@ -212,7 +227,7 @@ def test_port_taken(serving: Front) -> None:
 def test_no_such_address(address: str) -> None:
     """A host that is no name, or is another machine's, is an OSError that names the address."""
     with pytest.raises(OSError, match=f"^can't listen on {address}: "):
-        Front(address, Answers(lambda: PAGE, lambda: True))
+        Front([address], resources())
 
 
 def test_close() -> None:

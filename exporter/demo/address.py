@@ -36,7 +36,7 @@ class Address(NamedTuple):
 def chosen(environ: Mapping[str, str]) -> Address:
     """The address to listen on, with a port in the place of 0; raises DemoError where nobody can listen there."""
     try:
-        text = config.load({}, {name: value for name, value in environ.items() if name == VARIABLE}).web.listen_address
+        text, *_ = config.load({}, {name: value for name, value in environ.items() if name == VARIABLE}).web.listen_address
     except ConfigError as error:
         raise DemoError(str(error)) from error
     host, _, port = text.rpartition(":")

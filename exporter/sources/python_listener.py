@@ -12,7 +12,23 @@ from typing import Any
 from exporter.errors import Reason, SourceError
 
 CONFIGURED_NAME = "spark.lakehouse.listener.app"
+# What of a Databricks runtime's configuration tells where it is: docs/bridge.md. Of clusterAllTags, these keys.
+DATABRICKS = "spark.databricks."
+DATABRICKS_KEYS = (
+    "clusterUsageTags.clusterId",
+    "clusterUsageTags.clusterName",
+    "clusterUsageTags.clusterOwnerOrgId",
+    "clusterUsageTags.orgId",
+    "clusterUsageTags.sparkVersion",
+    "workspaceUrl",
+    "job.id",
+    "job.runId",
+    "job.parentRunId",
+)
+ALL_TAGS = "clusterUsageTags.clusterAllTags"
+TAGS = ("ClusterId", "ClusterName", "JobId", "RunName")
 MAX_EVENTS = 10_000
+MAX_BYTES = 16 * 1024 * 1024
 SELF_TEST_SECONDS = 60.0
 
 Clock = Callable[[], float]
@@ -28,10 +44,12 @@ class Ring:
         self._started_ms = round(clock() * 1000)
         self._app_id = str(uuid.uuid4())
         self._facts = {
-            "app": {"name": spark.conf.get("spark.app.name", None), "configuredName": spark.conf.get(CONFIGURED_NAME, None)},
+            "app": {"name": _setting(spark.conf, "spark.app.name"), "configuredName": _setting(spark.conf, CONFIGURED_NAME)},
             "spark": {"version": spark.version},
+            "databricks": _databricks(spark.conf),
         }
-        self._held: deque[tuple[int, str]] = deque(maxlen=MAX_EVENTS)
+        self._held: deque[tuple[int, str]] = deque()
+        self._held_bytes = 0
         self._last_seq = 0
 
     def take(self, kind: str, event: str) -> None:
@@ -40,6 +58,9 @@ class Ring:
             self._last_seq += 1
             line = f'{{"seq": {self._last_seq}, "atMs": {round(self._clock() * 1000)}, "kind": "{kind}", "event": {event}}}'
             self._held.append((self._last_seq, line))
+            self._held_bytes += len(line)
+            while len(self._held) > MAX_EVENTS or self._held_bytes > MAX_BYTES:
+                self._held_bytes -= len(self._held.popleft()[1])
 
     def poll(self, epoch: str, after: int, max_bytes: int) -> str:
         """The answer to `poll` (docs/bridge.md)."""
@@ -65,6 +86,24 @@ class Ring:
                 "facts": self._facts,
             }
             return json.dumps(answer)[:-1] + ', "events": [' + ", ".join(page) + "]}"
+
+
+def _databricks(conf: Any) -> dict[str, str]:
+    """What of the session's configuration tells where on Databricks it is, without its prefix and what it denies."""
+    found = {key: value for key in DATABRICKS_KEYS if (value := _setting(conf, DATABRICKS + key))}
+    try:
+        tags = [tag for tag in json.loads(_setting(conf, DATABRICKS + ALL_TAGS) or "[]") if tag["key"] in TAGS]
+    except (ValueError, TypeError, KeyError):
+        tags = []
+    return {**found, ALL_TAGS: json.dumps(tags)} if tags else found
+
+
+def _setting(conf: Any, key: str) -> str | None:
+    try:
+        value = conf.get(key, None)
+    except Exception:  # noqa: BLE001 - the session may deny a key, with an error class of its own
+        return None
+    return value if isinstance(value, str) else None
 
 
 def attached(spark: Any, clock: Clock) -> tuple[Ring, Callable[[], None]]:

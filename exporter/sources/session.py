@@ -24,12 +24,16 @@ class Session:
         self._app_id = ""
 
     def observe(self, positions: Mapping[str, int], _ended: frozenset[str], _patience: float) -> Observation:
-        """What the session has said since `positions`; whether it ended, and patience, are of no use in the same process."""
+        """What the session has said since `positions`; whether it ended, and patience, are of no use in the same process.
+
+        Where the application was stopped and another one started in the same process, the new one is followed.
+        """
         outcomes: list[Answered | Failed] = []
         try:
-            if not self._epoch:
-                first = read_answer(self._poll("", 0, 0))
-                self._epoch, self._app_id = first.epoch, first.app_id
+            first = read_answer(self._poll(self._epoch, positions.get(self._epoch, 0), 0))
+            if self._epoch and first.epoch != self._epoch:
+                outcomes.append(Failed(self._epoch, self._app_id, Reason.REFUSED, "another application runs", self._clock()))
+            self._epoch, self._app_id = first.epoch, first.app_id
             for answer in pages(self._poll, self._epoch, positions.get(self._epoch, 0)):
                 outcomes.append(Answered(answer, self._clock()))  # noqa: PERF401 - pages before one that fails stand
         except BadAnswer as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple
 
 from exporter.metric import Metric, counter, gauge, info
-from exporter.streaming.events import Facts
+from exporter.streaming.facts import Facts
 from exporter.streaming.signals import Key
 
 APP = ("app",)
@@ -143,6 +144,19 @@ def databricks(facts: Facts) -> Databricks:
     )
 
 
+def run_page(facts: Facts) -> str:
+    """The address of the Databricks run's page; empty where workspace, job and run are not all known.
+
+    What a driver says becomes a link that people follow, so only a host's name and numbers get into it.
+    """
+    host = (facts.databricks or {}).get("workspaceUrl") or ""
+    place = databricks(facts)
+    if not _HOST.fullmatch(host) or not _ID.fullmatch(place.job_id) or not _ID.fullmatch(place.job_run_id):
+        return ""
+    workspace = f"?o={place.workspace}" if _ID.fullmatch(place.workspace) else ""
+    return f"https://{host}/{workspace}#job/{place.job_id}/run/{place.job_run_id}"
+
+
 def app_name(facts: Facts, app_id: str) -> str:
     """What an application is called: as configured, else by its job or cluster, else by `spark.app.name`.
 
@@ -197,6 +211,10 @@ def gauges(facts: Facts) -> dict[Key, float]:
         found[(LISTENER_RING_BYTES.name,)] = facts.listener.ring_bytes
         found[(LISTENER_RING_EVENTS.name,)] = facts.listener.ring_events
     return _known(found)
+
+
+_HOST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,9}", re.ASCII)
+_ID = re.compile(r"[0-9]{1,20}")
 
 
 def _all_tags(text: str) -> dict[str, str]:

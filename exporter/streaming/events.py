@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from exporter.streaming.facts import Facts, Int64
+
 VERSION = 1
 """The listener's wire version that is understood here."""
 
@@ -36,104 +38,21 @@ class BadEvent(ValueError):  # noqa: N818 -- the same
 # --- The answer: docs/bridge.md, "The one call" and "Facts" ---------------------------------------------------------
 
 
-class App(msgspec.Struct, frozen=True, rename="camel"):
-    id: str | None = None
-    name: str | None = None
-    configured_name: str | None = None
-
-
-class Spark(msgspec.Struct, frozen=True, rename="camel"):
-    version: str | None = None
-    scala: str | None = None
-    master: str | None = None
-    shuffle_partitions: int | None = None
-    scheduler_mode: str | None = None
-
-
-class Collector(msgspec.Struct, frozen=True, rename="camel"):
-    """One garbage collector of the driver: java.lang.management.GarbageCollectorMXBean."""
-
-    name: str | None = None
-    count: int | None = None
-    millis: int | None = None
-
-
-class Jvm(msgspec.Struct, frozen=True, rename="camel"):
-    version: str | None = None
-    start_ms: int | None = None
-    heap_used_bytes: int | None = None
-    heap_committed_bytes: int | None = None
-    heap_max_bytes: int | None = None
-    non_heap_used_bytes: int | None = None
-    non_heap_committed_bytes: int | None = None
-    threads: int | None = None
-    cpu_nanos: int | None = None
-    processors: int | None = None
-    gc: tuple[Collector, ...] | None = None
-
-
-class BusQueue(msgspec.Struct, frozen=True, rename="camel"):
-    """One queue of Spark's LiveListenerBus."""
-
-    queue: str | None = None
-    size: int | None = None
-    dropped: int | None = None
-
-
-class ActiveQuery(msgspec.Struct, frozen=True, rename="camel"):
-    """A query that runs now, with its StreamingQuery.status."""
-
-    id: str | None = None
-    run_id: str | None = None
-    name: str | None = None
-    trigger: str | None = None
-    message: str | None = None
-    data_available: bool | None = None
-    trigger_active: bool | None = None
-
-
-class Listener(msgspec.Struct, frozen=True, rename="camel"):
-    """The listener's own cost and losses."""
-
-    version: str | None = None
-    events: int | None = None
-    queue_dropped: int | None = None
-    ring_dropped: int | None = None
-    failed: int | None = None
-    cpu_nanos: int | None = None
-    worst_callback_nanos: int | None = None
-    ring_events: int | None = None
-    ring_bytes: int | None = None
-
-
-class Facts(msgspec.Struct, frozen=True, rename="camel"):
-    """What the driver is like now; None wherever it does not let the listener know."""
-
-    app: App | None = None
-    spark: Spark | None = None
-    jvm: Jvm | None = None
-    bus: tuple[BusQueue, ...] | None = None
-    queries: tuple[ActiveQuery, ...] | None = None
-    databricks: dict[str, str | None] | None = None
-    capabilities: dict[str, bool | None] | None = None
-    listener: Listener | None = None
-
-
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
     """One answer to `poll`, or a driver's last words. Its events are still raw: each is read, and may fail, by itself."""
 
-    version: int
+    version: Int64
     final: bool
     epoch: str
-    started_ms: int
-    now_ms: int
+    started_ms: Int64
+    now_ms: Int64
     app_id: str
-    first_seq: int
-    last_seq: int
+    first_seq: Int64
+    last_seq: Int64
     more: bool
     facts: Facts
     events: list[msgspec.Raw]
-    ended_ms: int | None = None
+    ended_ms: Int64 | None = None
 
 
 # --- Spark's events: org.apache.spark.sql.streaming.StreamingQueryListener ------------------------------------------
@@ -261,16 +180,16 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class _Version(msgspec.Struct):
-    version: int
+    version: Int64
 
 
 class _Numbered(msgspec.Struct):
-    seq: int
+    seq: Int64
 
 
 class _Event(msgspec.Struct, rename="camel", kw_only=True):
-    seq: int
-    at_ms: int
+    seq: Int64
+    at_ms: Int64
     kind: str
     event: msgspec.Raw
     trigger: str | None = None
@@ -297,31 +216,31 @@ class _Source(msgspec.Struct, rename="camel", kw_only=True):
     start_offset: Any = None
     end_offset: Any = None
     latest_offset: Any = None
-    num_input_rows: int | None = None
+    num_input_rows: Int64 | None = None
     metrics: dict[str, Any] | None = None
 
 
 class _Sink(msgspec.Struct, rename="camel", kw_only=True):
     description: str | None = None
-    num_output_rows: int | None = None
+    num_output_rows: Int64 | None = None
 
 
 class _StateOperator(msgspec.Struct, rename="camel", kw_only=True):
     operator_name: str | None = None
-    num_rows_total: int | None = None
-    num_rows_updated: int | None = None
-    num_rows_removed: int | None = None
-    num_rows_dropped_by_watermark: int | None = None
-    commit_time_ms: int | None = None
-    memory_used_bytes: int | None = None
-    num_shuffle_partitions: int | None = None
-    num_state_store_instances: int | None = None
+    num_rows_total: Int64 | None = None
+    num_rows_updated: Int64 | None = None
+    num_rows_removed: Int64 | None = None
+    num_rows_dropped_by_watermark: Int64 | None = None
+    commit_time_ms: Int64 | None = None
+    memory_used_bytes: Int64 | None = None
+    num_shuffle_partitions: Int64 | None = None
+    num_state_store_instances: Int64 | None = None
     custom_metrics: dict[str, Any] | None = None
 
 
 class _Progress(_Moment, kw_only=True):
-    batch_id: int
-    num_input_rows: int | None = None
+    batch_id: Int64
+    num_input_rows: Int64 | None = None
     duration_ms: dict[str, Any] | None = None
     event_time: dict[str, str | None] | None = None
     state_operators: tuple[_StateOperator, ...] | None = None

@@ -431,6 +431,15 @@ def classify(exception: str | None, error_class: str | None) -> str:
     return next((name for name in classes if name is not None), "unknown")
 
 
+def condition(error_class: str | None) -> str | None:
+    """A QueryTerminatedEvent's `errorClassOnException` where it has the form of an error condition, else None.
+
+    Whatever else may stand there is text, and text may quote data.
+    """
+    found = _CONDITION.search(f"[{error_class or ''}]")
+    return found[0] if found is not None and found[0] == error_class else None
+
+
 def _spoken(trace: str) -> list[str]:
     """The trace's lines without frames, Java's and Python's: their names of packages and files say nothing of the failure."""
     return [line for line in trace.splitlines() if not line.startswith(_FRAME)]

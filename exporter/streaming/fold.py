@@ -15,7 +15,6 @@ from exporter.streaming.events import (
     Answer,
     BadEvent,
     Event,
-    Facts,
     Found,
     Idle,
     Progress,
@@ -23,16 +22,17 @@ from exporter.streaming.events import (
     Terminated,
     read_event,
 )
-from exporter.streaming.failures import classify
+from exporter.streaming.facts import Facts
+from exporter.streaming.failures import classify, condition
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.signals import Key, Signals, of_progress
-from exporter.streaming.state import App, Driver, Query, State
+from exporter.streaming.state import App, Driver, Failure, Query, State
 
 MAX_DRIVERS = 200
 MAX_QUERIES = 2_000
 BACKLOGS = frozenset(metric.name for metric in metrics.BACKLOGS)
 MAX_APPS = 1_000
-MAX_FAILURES = 1_000
+MAX_LAST_FAILURES = 20
 # A driver whose port refuses twice in a row, a second apart or more, is dead: on loopback nothing else refuses.
 REFUSALS_OF_THE_DEAD = 2
 # An end whose event was lost is believed when the query has been missing from the driver's list for this long.
@@ -43,7 +43,9 @@ ENDING_TRIGGERS = ("available_now", "once")
 
 _Name = TypeVar("_Name")
 
-STOPPED, FINISHED, DRIVER_LOST, UNKNOWN = "stopped", "finished", "driver_lost", "unknown"
+STOPPED, FINISHED, DRIVER_LOST, UNTOLD = "stopped", "finished", "driver_lost", "untold"
+# Ends that nobody told: a sign of life takes them back.
+BELIEVED = (DRIVER_LOST, UNTOLD)
 
 
 def fold(state: State, observation: Observation) -> State:
@@ -72,20 +74,27 @@ class _Work:
         self._queries = dict(state.queries)
         self._apps = dict(state.apps)
         self._failures = dict(state.failures)
+        self._last_failures = state.last_failures
         self._by_run = {query.run_id: key for key, query in state.queries.items()}
 
     def state(self) -> State:
         return msgspec.structs.replace(
-            self._before, drivers=self._drivers, queries=self._queries, apps=self._apps, failures=self._failures
+            self._before,
+            drivers=self._drivers,
+            queries=self._queries,
+            apps=self._apps,
+            failures=self._failures,
+            last_failures=self._last_failures,
         )
 
     def failure(self, failed: Failed) -> None:
         known = self._drivers.get(failed.epoch)
-        target = known.app if known is not None else label_value(failed.app_id)
+        if known is None and not failed.app_id:
+            return  # the source itself: whoever looked grades that
         if known is None or known.ended_at is None:
-            key = (target, failed.reason.value)
-            if key in self._failures or len(self._failures) < MAX_FAILURES:
-                self._failures[key] = self._failures.get(key, 0) + 1
+            # What never told its name counts for the source: an application's id is no target.
+            key = (known.app if known is not None else "", failed.reason.value)
+            self._failures[key] = self._failures.get(key, 0) + 1
         if known is None or known.ended_at is not None:
             return
         refusals = known.refusals + 1 if failed.reason is Reason.REFUSED else 0
@@ -133,6 +142,7 @@ class _Work:
             del self._queries[key]
         for name in _over(unseen, len(self._apps) - MAX_APPS):
             del self._apps[name]
+        self._failures = {key: count for key, count in self._failures.items() if not key[0] or key[0] in self._apps}
 
     # Drivers
 
@@ -158,6 +168,7 @@ class _Work:
             started_at=started_at,
             baseline=0 if counted else answer.last_seq,
             position=position,
+            raw_totals={} if counted else driver.totals(answer.facts),
         )
 
     def _end_driver(self, epoch: str, how: str, at: float, *, counts: bool) -> None:
@@ -165,6 +176,8 @@ class _Work:
         known = self._drivers[epoch]
         if known.ended_at is None:
             self._drivers[epoch] = msgspec.structs.replace(known, ended_at=at, reachable=False)
+            if how == DRIVER_LOST:
+                self._remember(Failure(known.app, "", DRIVER_LOST, at, run_page=driver.run_page(known.facts)))
         for query in [query for query in self._queries.values() if query.active and query.epoch == epoch]:
             self._end_query(query, how, at, counts=counts)
 
@@ -172,6 +185,8 @@ class _Work:
         """Takes back the end of a driver that was believed dead and answers: its queries run after all."""
         if known.ended_at is None:
             return
+        believed = (known.app, "", known.ended_at)
+        self._last_failures = tuple(one for one in self._last_failures if (one.app, one.query, one.at) != believed)
         running = {active.run_id for active in facts.queries or ()}
         for key, query in self._queries.items():
             if query.epoch == epoch and query.ended_class == DRIVER_LOST and query.run_id in running:
@@ -215,7 +230,10 @@ class _Work:
         if event.seq <= position:
             return position
         self._lost(epoch, event.seq - position - 1)
-        self._apply(epoch, event, counts=event.seq > self._drivers[epoch].baseline)
+        try:
+            self._apply(epoch, event, counts=event.seq > self._drivers[epoch].baseline)
+        except Exception:  # noqa: BLE001 - numbers that no double holds, or a fault of ours: one event must not cost the others
+            self._count_for_app(epoch, (driver.EVENTS_UNREADABLE.name,), 1)
         return event.seq
 
     def _apply(self, epoch: str, event: Event, *, counts: bool) -> None:
@@ -246,8 +264,10 @@ class _Work:
             query,
             sink=descriptions.sink_label(progress.sink.description),
             last_batch_id=progress.batch_id,
+            last_batch_rows=progress.num_input_rows,
+            last_batch_seconds=signals.duration,
             behind=signals.behind,
-            gauges=signals.sets,
+            gauges={key: float(value) for key, value in signals.sets.items()},
         )
         if counts:
             self._put(_timed(query, signals), at, adds)
@@ -255,20 +275,36 @@ class _Work:
             self._put(query, at, dict.fromkeys(signals.adds, 0.0))
 
     def _terminated(self, epoch: str, body: Terminated, at: float, *, counts: bool) -> None:
+        newer = self._newer_run(epoch, body)
+        if newer is not None:
+            # The end of an older run counts like any other, and ends nothing that runs.
+            self._put(newer, None, _ending(self._how(newer, body)) if counts else {})
+            return
         query = self._run(epoch, body.id, body.run_id)
-        if not query.active:
+        if not query.active and query.ended_class != UNTOLD:
             return  # its end is told already, as lost with its driver
-        if body.exception is not None or body.error_class is not None:
-            how = classify(body.exception, body.error_class)
-        else:
-            how = FINISHED if descriptions.trigger(query.trigger).kind in ENDING_TRIGGERS else STOPPED
-        self._end_query(query, how, at, counts=counts)
+        self._end_query(query, self._how(query, body), at, counts=counts, error=condition(body.error_class))
 
-    def _end_query(self, query: Query, how: str, at: float, *, counts: bool) -> None:
-        failures = query.last_failures if how in (STOPPED, FINISHED) else {**query.last_failures, how: at}
-        adds: dict[Key, float] = {(metrics.TERMINATIONS.name, how): 1}
-        if how not in (STOPPED, FINISHED, DRIVER_LOST):
-            adds[(metrics.FAILURES.name,)] = 1
+    def _how(self, query: Query, body: Terminated) -> str:
+        if body.exception is not None or body.error_class is not None:
+            return classify(body.exception, body.error_class)
+        return FINISHED if descriptions.trigger(query.trigger).kind in ENDING_TRIGGERS else STOPPED
+
+    def _newer_run(self, epoch: str, body: Terminated) -> Query | None:
+        """The query whose newer run goes on while an older one's end is told: two ways lead an event to the listener."""
+        if body.run_id in self._by_run:
+            return None
+        app = self._drivers[epoch].app
+        same = (one for one in self._queries.values() if one.app == app and one.query_id == body.id)
+        return next((one for one in same if one.active and one.epoch == epoch), None)
+
+    def _end_query(self, query: Query, how: str, at: float, *, counts: bool, error: str | None = None) -> None:
+        failures = query.last_failures if how in (STOPPED, FINISHED, UNTOLD) else {**query.last_failures, how: at}
+        adds = _ending(how)
+        if (metrics.FAILURES.name,) in adds:
+            known = self._drivers.get(query.epoch)
+            page = driver.run_page(known.facts) if known is not None else ""
+            self._remember(Failure(query.app, query.label, how, at, query.last_batch_id, error, page))
         ended = msgspec.structs.replace(
             query,
             active=False,
@@ -278,6 +314,10 @@ class _Work:
             missing_since=None,
         )
         self._put(ended, None, adds if counts else dict.fromkeys(adds, 0.0))
+
+    def _remember(self, failure: Failure) -> None:
+        # By time, not by when it was learned: a ring from before our time may tell of old ones.
+        self._last_failures = tuple(sorted((*self._last_failures, failure), key=lambda one: one.at)[-MAX_LAST_FAILURES:])
 
     # Queries
 
@@ -305,8 +345,6 @@ class _Work:
         query = self._queries.get((app, label)) or Query(
             app, label, query_id, run_id, epoch, counters=dict.fromkeys(metrics.BORN_AT_ZERO, 0.0)
         )
-        self._by_run.pop(query.run_id, None)
-        self._by_run[run_id] = (app, label)
         return msgspec.structs.replace(
             query,
             query_id=query_id,
@@ -334,9 +372,16 @@ class _Work:
 
     def _put(self, query: Query, signal_at: float | None, adds: Mapping[Key, float] | None = None) -> None:
         if signal_at is not None:
-            query = msgspec.structs.replace(query, last_signal=max(signal_at, query.last_signal or 0.0), missing_since=None)
+            if query.ended_class in BELIEVED and self._drivers[query.epoch].ended_at is None:  # it runs after all
+                query = msgspec.structs.replace(query, active=True, ended_at=None, ended_class="")
+            last_signal = max(signal_at, query.last_signal or 0.0)
+            query = msgspec.structs.replace(query, last_signal=last_signal, missing_since=None)
         if adds:
             query = msgspec.structs.replace(query, counters=_added(query.counters, adds.items()))
+        before = self._queries.get((query.app, query.label))
+        if before is not None and before.run_id != query.run_id:
+            self._by_run.pop(before.run_id, None)
+        self._by_run[query.run_id] = (query.app, query.label)
         self._queries[query.app, query.label] = query
 
     def _missing(self, epoch: str, facts: Facts) -> None:
@@ -345,14 +390,18 @@ class _Work:
             return
         running = {active.run_id for active in facts.queries}
         for key, query in list(self._queries.items()):
-            if query.epoch != epoch or not query.active:
+            if query.epoch != epoch or not (query.active or query.ended_class == UNTOLD):
                 continue
             if query.run_id in running:
-                self._queries[key] = msgspec.structs.replace(query, missing_since=None)
+                self._queries[key] = msgspec.structs.replace(
+                    query, active=True, ended_at=None, ended_class="", missing_since=None
+                )
+            elif not query.active:
+                continue
             elif query.missing_since is None:
                 self._queries[key] = msgspec.structs.replace(query, missing_since=self._now)
             elif self._now - query.missing_since >= MISSING_SECONDS:
-                self._end_query(query, UNKNOWN, self._now, counts=True)
+                self._end_query(query, UNTOLD, self._now, counts=True)
 
 
 def _over(ended: Mapping[_Name, float | None], excess: int) -> list[_Name]:
@@ -360,6 +409,12 @@ def _over(ended: Mapping[_Name, float | None], excess: int) -> list[_Name]:
     if excess <= 0:
         return []
     return sorted((name for name, at in ended.items() if at is not None), key=lambda name: ended[name] or 0.0)[:excess]
+
+
+def _ending(how: str) -> dict[Key, float]:
+    """What an end adds: one by its class, and one to the failures where it is one."""
+    failed = how not in (STOPPED, FINISHED, DRIVER_LOST, UNTOLD)
+    return {(metrics.TERMINATIONS.name, how): 1, **({(metrics.FAILURES.name,): 1} if failed else {})}
 
 
 def _added(counters: Mapping[Key, float], adds: Iterable[tuple[Key, float]]) -> dict[Key, float]:

@@ -32,7 +32,7 @@ STATUS = stateset(
 STARTS = counter("spark_streaming_query_starts_total", "Starts of the query (QueryStartedEvent).", QUERY)
 TERMINATIONS = counter(
     "spark_streaming_query_terminations_total",
-    "Ends of the query: stopped, finished, driver_lost, or the class of the failure (QueryTerminatedEvent exception).",
+    "Ends of the query: stopped, finished, driver_lost, the class of the failure, or untold (QueryTerminatedEvent exception).",
     (*QUERY, "class"),
 )
 FAILURES = counter(

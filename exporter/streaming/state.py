@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from exporter.streaming.events import Facts
+from exporter.errors import StorageError
+from exporter.streaming.facts import Facts
 from exporter.streaming.signals import Key
 
-VERSION = 1
+VERSION = 2
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -31,6 +32,8 @@ class Query(msgspec.Struct, frozen=True):
     ended_class: str = ""
     last_signal: float | None = None
     last_batch_id: int | None = None
+    last_batch_rows: int | None = None
+    last_batch_seconds: float | None = None
     missing_since: float | None = None
     behind: frozenset[str] = frozenset()
     last_failures: dict[str, float] = {}
@@ -67,10 +70,26 @@ class App(msgspec.Struct, frozen=True):
     seen_at: float = 0.0
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """One end by a failure: its class, when, after which batch, and as which error condition; never the exception's text.
+
+    `query` is empty where it was the driver that was lost, with all that ran in it. `run_page` is the Databricks run's address.
+    """
+
+    app: str
+    query: str
+    name: str
+    at: float
+    batch_id: int | None = None
+    condition: str | None = None
+    run_page: str = ""
+
+
 class State(msgspec.Struct, frozen=True):
     """Everything. `since` is when this state was born: rings that began later are counted from their first event.
 
-    `failures` counts failed looks by target (application, or its id where no more is known) and reason.
+    `failures` counts failed looks by application (empty where it never told its name) and reason.
+    `last_failures` are the newest ends by a failure, oldest first.
     """
 
     since: float
@@ -78,12 +97,16 @@ class State(msgspec.Struct, frozen=True):
     queries: dict[tuple[str, str], Query] = {}
     apps: dict[str, App] = {}
     failures: dict[tuple[str, str], int] = {}
+    last_failures: tuple[Failure, ...] = ()
     version: int = VERSION
 
 
 def encoded(state: State) -> bytes:
-    """`state` as bytes for a file."""
-    return msgspec.msgpack.encode(state)
+    """`state` as bytes for a file; raises StorageError where it holds what no file can."""
+    try:
+        return msgspec.msgpack.encode(state)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise StorageError(f"state that can't be written: {error}") from error
 
 
 def decoded(stored: bytes) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exporter.streaming.signals import Key
-from exporter.streaming.state import App, Driver, Query, State
+from exporter.streaming.state import App, Driver, Failure, Query, State
 
 # How long the values of a driver that does not answer still stand.
 STALE_SECONDS = 60.0
@@ -23,6 +23,12 @@ class AppView(msgspec.Struct, frozen=True):
     queries: tuple[Query, ...]
     fresh: bool
     ended: bool
+
+
+class History(msgspec.Struct, frozen=True):
+    """What is told of the past whatever has become of the application since: the newest failures, oldest first."""
+
+    failures: tuple[Failure, ...]
 
 
 def views(state: State, now: float, keep_ended: float) -> dict[str, AppView]:

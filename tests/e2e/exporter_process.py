@@ -15,10 +15,10 @@ COMMAND = Path(sys.prefix) / "bin" / "lakehouse-exporter"
 class Exporter:
     """At most one process at a time; `start` after `kill` is the restart that an orchestrator does."""
 
-    def __init__(self, drivers: Path, log: Path, *options: str, storage: Path | None = None) -> None:
+    def __init__(self, drivers: Path, log: Path, *options: str, storage: Path | None = None, command: Path = COMMAND) -> None:
         self.address = f"127.0.0.1:{free_port()}"
         self._arguments = [
-            COMMAND,
+            command,
             "serve",
             f"--web.listen-address={self.address}",
             f"--drivers.dir={drivers}",

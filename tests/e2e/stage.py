@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e import prometheus, spark
-from tests.e2e.exporter_process import Exporter
+from tests.e2e.exporter_process import COMMAND, Exporter
 from tests.e2e.processes import Child
 from tests.e2e.prometheus import Prometheus
 from tests.e2e.spark import Driver, Line
@@ -32,10 +32,10 @@ class Stage:
     def log(self, program: str) -> Path:
         return self.logs / f"{self.name}-{program}.log"
 
-    def exporter(self, *options: str, storage: bool = False) -> Exporter:
-        """An exporter that is not started yet."""
+    def exporter(self, *options: str, storage: bool = False, command: Path = COMMAND) -> Exporter:
+        """An exporter that is not started yet; `command` is the one of this checkout where none is named."""
         folder = self.folder / "storage" if storage else None
-        exporter = Exporter(self.drivers, self.log("exporter"), *options, storage=folder)
+        exporter = Exporter(self.drivers, self.log("exporter"), *options, storage=folder, command=command)
         self.ends.callback(exporter.kill)
         return exporter
 

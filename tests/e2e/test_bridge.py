@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import py4j.protocol
 import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, java_import
 
+from tests.e2e.processes import free_port
 from tests.e2e.spark import APPS, Line
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import eventually
@@ -248,3 +251,31 @@ def test_attached_by_hand_it_finds_what_runs_and_counts_nothing_twice(line: Line
     assert {("late", 0), ("late", 1), ("late", 2)} <= set(batches)
     assert [event["kind"] for final in second for event in final["events"]][:2] == ["started", "progress"][: 2 * len(second)]
     assert len({final["epoch"] for final in finals}) == len(finals)
+
+
+def test_a_driver_sweeps_what_killed_drivers_left_and_is_there_all_the_same(line: Line, stage: Stage) -> None:
+    """Swept: an old final file, and an old connection file of this host whose port refuses. Nothing else costs or is lost."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as living:
+        stage.drivers.mkdir()
+        ports = {"killed": free_port(), "living": living.getsockname()[1]}
+        for name, port in ports.items():
+            (stage.drivers / f"{name}.json").write_text(json.dumps({"port": port, "host": socket.gethostname()}))
+        (stage.drivers / "past.final.json").write_text("{}")
+        # No file can be deleted by this name: it is a folder that holds something.
+        (stage.drivers / "stuck.final.json" / "occupied").mkdir(parents=True)
+        two_days_ago = time.time() - 2 * 24 * 3600
+        for entry in stage.drivers.iterdir():
+            os.utime(entry, (two_days_ago, two_days_ago))
+        stage.driver(line)
+
+        def names() -> set[str]:
+            return {file.name for file in stage.drivers.glob("[!.]*")}
+
+        eventually(lambda: names().isdisjoint({"killed.json", "past.final.json"}), "the folder is swept", within=90)
+        (mine,) = names() - {"living.json", "stuck.final.json"}
+        told = json.loads((stage.drivers / mine).read_text())
+
+        assert {"living.json", "stuck.final.json"} < names()
+        with contextlib.closing(Peer(told["port"])) as reader:
+            assert reader.say("A", told["token"]) == "!yv\n"
+            assert answers(reader)

@@ -71,7 +71,8 @@ class Stage:
 
     def invite(self, epoch: str, name: str | None = None) -> None:
         """Puts a driver's connection file into the folder, as the listener does."""
-        content = {"version": 1, "port": 1, "token": TOKEN, "appId": f"app-{epoch}-id", "epoch": epoch}
+        port = sum(epoch.encode())  # of its own, as long as no test gives it another's
+        content = {"version": 1, "port": port, "token": TOKEN, "appId": f"app-{epoch}-id", "epoch": epoch}
         self.write(f"{name or epoch}.json", json.dumps(content))
 
     def write(self, name: str, text: str) -> None:
@@ -158,14 +159,14 @@ def test_one_hangs(stage: Stage) -> None:
 
 
 def test_back_off(stage: Stage) -> None:
-    """A driver that fails is asked again at once, then after pauses that double up to 30 s; an answer ends them."""
+    """A driver that never answered is asked again at once, then after pauses that double up to 30 s; an answer ends them."""
     stage.invite("e1")
     stage.look()
     stage.failing("e1", Reason.TIMEOUT)
     asked = []
     for second in range(130):
         stage.clock.now = 1000.0 + second
-        if short(stage.look({"e1": 1})):
+        if short(stage.look()):
             asked.append(second)
     stage.lines["e1"].error = None
     stage.clock.now += 30
@@ -173,6 +174,46 @@ def test_back_off(stage: Stage) -> None:
 
     assert asked == [0, 1, 2, 4, 8, 16, 32, 62, 92, 122]
     assert after == [["e1 answers through 2"]] * 2
+
+
+def test_the_living_are_asked_every_second(stage: Stage) -> None:
+    """A driver that is known to run is asked again within a second, however long it fails: its death must be seen at once."""
+    stage.invite("e1")
+    stage.look()
+    stage.failing("e1", Reason.TIMEOUT)
+    asked = []
+    for half in range(120):
+        stage.clock.now = 1000.0 + half / 2
+        if short(stage.look({"e1": 1})):
+            asked.append(half / 2)
+
+    assert asked == [0.0, *(0.5 + second for second in range(60))]
+
+
+def test_port_of_another(stage: Stage) -> None:
+    """Of two drivers with one port the older is dead: who answers there is the younger, and would only refuse its token."""
+    stage.invite("e1")
+    stage.look()
+    stage.write("e2.json", (stage.folder / "e1.json").read_text().replace("e1", "e2"))
+
+    assert short(stage.look({"e1": 1})) == ["e1 app-e1-id refused", "e2 answers through 1"]
+    assert short(stage.look({"e1": 1, "e2": 1}, frozenset({"e1"}))) == ["e2 answers through 2"]
+
+
+def test_unreadable_file_kills_nobody(stage: Stage) -> None:
+    """While a file can't be read nobody is believed dead for the want of one."""
+    os.mkfifo(stage.folder / "e1.json")
+
+    assert short(stage.look({"e1": 1})) == ["- e1 unreadable"]
+    assert short(stage.look({"e1": 1})) == []
+
+
+def test_missing_folder_at_the_start(stage: Stage) -> None:
+    """A folder that is no folder, before anything was read of it, kills nobody."""
+    stage.folder.rmdir()
+    stage.folder.touch()
+
+    assert short(stage.look({"e1": 1})) == ["-  unreadable"]
 
 
 def test_failure(stage: Stage) -> None:

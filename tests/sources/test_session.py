@@ -25,8 +25,18 @@ def clock() -> float:
 
 
 class Conf:
+    """The configuration of a Databricks session that denies one key."""
+
     def get(self, key: str, default: str | None = None) -> str | None:
-        return {"spark.app.name": "notebook"}.get(key, default)
+        if key == "spark.databricks.job.id":
+            raise PermissionError(key)
+        tags = [{"key": "JobId", "value": "620"}, {"key": "RunName", "value": "ingest"}, {"key": "Owner", "value": "somebody"}]
+        known = {
+            "spark.app.name": "notebook",
+            "spark.databricks.clusterUsageTags.clusterId": "1122-061234-abcdefgh",
+            "spark.databricks.clusterUsageTags.clusterAllTags": json.dumps(tags),
+        }
+        return known.get(key, default)
 
 
 class Jvm:
@@ -89,6 +99,21 @@ def test_jvm_gone(ring: Ring, failure: Exception) -> None:
 
     assert observation.outcomes == (Failed(ring.epoch, ring.app_id, Reason.REFUSED, "the session's JVM is gone", NOW),)
     assert observation.present == {ring.epoch}
+
+
+def test_another_application(ring: Ring) -> None:
+    """When the application is stopped and another one started in the same process, the new one is followed."""
+    jvm = Jvm(ring)
+    source = session.of(types.SimpleNamespace(_jvm=jvm), clock)
+    source.observe({}, frozenset(), 0)
+    jvm.ring = Ring(epoch="b" * 32)
+    jvm.ring.started_query("orders", run="run-2")
+
+    gone, answered = source.observe({ring.epoch: 2}, frozenset(), 0).outcomes
+
+    assert gone == Failed(ring.epoch, ring.app_id, Reason.REFUSED, "another application runs", NOW)
+    assert isinstance(answered, Answered)
+    assert answered.answer.epoch == "b" * 32
 
 
 def test_bad_first_answer() -> None:
@@ -192,6 +217,10 @@ def test_through_a_listener(ring: Ring) -> None:
     assert [read_event(raw).kind for raw in answered.answer.events] == ["started", "progress", "idle", "terminated"]
     assert answered.answer.facts.app is not None
     assert answered.answer.facts.app.name == "notebook"
+    assert answered.answer.facts.databricks == {
+        "clusterUsageTags.clusterId": "1122-061234-abcdefgh",
+        "clusterUsageTags.clusterAllTags": '[{"key": "JobId", "value": "620"}, {"key": "RunName", "value": "ingest"}]',
+    }
 
     source.close()
 
@@ -230,3 +259,22 @@ def test_python_ring_pages_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (answer.first_seq, answer.last_seq, answer.more) == (3, 5, True)
     assert [read_event(raw).seq for raw in answer.events] == [4]
     assert [read_event(raw).seq for raw in read_answer(ring.poll("another", 4, 10_000)).events] == [3, 4, 5]
+
+
+def test_python_ring_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large events push old ones out though they are few."""
+    monkeypatch.setattr(python_listener, "MAX_BYTES", 1100)
+    ring = python_listener.Ring(Connected(), clock)
+    for _ in range(5):
+        ring.take("idle", json.dumps({"id": "q" * 400, "runId": "r", "timestamp": "2026-11-22T00:00:00.000Z"}))
+
+    answer = read_answer(ring.poll("", 0, 10_000))
+
+    assert (answer.first_seq, answer.last_seq) == (4, 5)
+
+
+def test_tags_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags of another shape are left out, and nothing else with them."""
+    monkeypatch.setattr(Conf, "get", lambda _, key, default: "[7]" if key.endswith("AllTags") else default)
+
+    assert read_answer(python_listener.Ring(Connected(), clock).poll("", 0, 0)).facts.databricks == {}

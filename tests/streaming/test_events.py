@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from exporter.streaming.events import (
     BadAnswer,
     BadEvent,
-    BusQueue,
-    Collector,
     Event,
     EventTime,
     Found,
@@ -30,6 +28,7 @@ from exporter.streaming.events import (
     read_answer,
     read_event,
 )
+from exporter.streaming.facts import BusQueue, Collector
 
 RECORDS = Path(__file__).parent.parent / "records"
 

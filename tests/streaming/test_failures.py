@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.streaming.failures import CLASSES, RULES, classify
+from exporter.streaming.failures import CLASSES, RULES, classify, condition
 
 RECORDS = Path(__file__).parent.parent / "records"
 
@@ -216,3 +216,20 @@ def test_whatever_is_said_the_class_is_one_of_the_closed_set(fragments: list[str
 
     assert classify(text, None) in CLASSES
     assert classify(None, text) in CLASSES
+
+
+@pytest.mark.parametrize(
+    ("error_class", "told"),
+    [
+        ("CANNOT_LOAD_STATE_STORE", "CANNOT_LOAD_STATE_STORE"),
+        ("CANNOT_LOAD_STATE_STORE.UNCATEGORIZED", "CANNOT_LOAD_STATE_STORE.UNCATEGORIZED"),
+        (None, None),
+        ("", None),
+        ("card 4111 1111 1111 1111 refused", None),
+        ("DELTA_X of customer 4711", None),
+        ("A_CONDITION] and [ANOTHER_ONE", None),
+        ("A" * 1000, None),
+    ],
+)
+def test_a_condition_is_told_and_no_text_that_stands_in_its_place(error_class: str | None, told: str | None) -> None:
+    assert condition(error_class) == told

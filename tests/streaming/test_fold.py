@@ -8,9 +8,9 @@ import pytest
 
 from exporter.errors import Reason
 from exporter.streaming import driver, metrics
-from exporter.streaming.fold import MAX_APPS, MAX_DRIVERS, MAX_QUERIES, fold
+from exporter.streaming.fold import MAX_APPS, MAX_DRIVERS, MAX_LAST_FAILURES, MAX_QUERIES, fold
 from exporter.streaming.observation import Failed
-from exporter.streaming.state import App, Query, State, decoded, encoded, ended, positions
+from exporter.streaming.state import App, Failure, Query, State, decoded, encoded, ended, positions
 from tests.streaming.rings import BEGINNING, Ring, looked, query_id, refused
 
 NOW = BEGINNING + 100
@@ -363,7 +363,7 @@ def test_final_file_after_a_believed_death(state: State, ring: Ring) -> None:
 
 
 def test_lost_end(state: State, ring: Ring) -> None:
-    """A query that its driver no longer lists, and whose end was lost, is ended as unknown, but not at once."""
+    """A query that its driver no longer lists, and whose end was lost, is ended as untold, but not at once; it is no failure."""
     ring.started_query("orders")
     ring.running(("orders", "run-1"))
     state = fold(state, looked(NOW, ring.answer()))
@@ -376,8 +376,62 @@ def test_lost_end(state: State, ring: Ring) -> None:
 
     state = fold(state, looked(NOW + 31, ring.answer()))
 
-    assert counted(state, metrics.TERMINATIONS, "unknown") == 1
+    assert counted(state, metrics.TERMINATIONS, "untold") == 1
+    assert counted(state, metrics.FAILURES) == 0
     assert not state.queries["etl", "orders"].active
+
+
+@pytest.mark.parametrize("sign", ["listed", "batch", "end"])
+def test_untold_end_taken_back(state: State, ring: Ring, sign: str) -> None:
+    """A query that was believed to have ended runs on with its next sign of life; a late end tells its class after all."""
+    ring.started_query("orders")
+    ring.running()
+    for second in (0, 40):
+        state = fold(state, looked(NOW + second, ring.answer()))
+
+    assert not state.queries["etl", "orders"].active
+
+    if sign == "listed":
+        ring.running(("orders", "run-1"))
+    elif sign == "batch":
+        ring.progress("orders", 0)
+    else:
+        ring.terminated("orders", exception="java.lang.OutOfMemoryError: Java heap space")
+    state = fold(state, looked(NOW + 41, ring.answer()))
+
+    query = state.queries["etl", "orders"]
+    assert query.active == (sign != "end")
+    assert query.ended_class == ("oom" if sign == "end" else "")
+
+
+def test_late_end_of_an_older_run(state: State, ring: Ring) -> None:
+    """The end of an older run that is told after the newer one's start is counted, and ends nothing."""
+    ring.started_query("orders", run="run-1")
+    ring.started_query("orders", run="run-2")
+    ring.terminated("orders", run="run-1", exception="java.lang.OutOfMemoryError: Java heap space")
+
+    state = fold(state, looked(NOW, ring.answer()))
+
+    query = state.queries["etl", "orders"]
+    assert (query.run_id, query.active) == ("run-2", True)
+    assert counted(state, metrics.TERMINATIONS, "oom") == 1
+    assert counted(state, metrics.STARTS) == 2
+
+
+def test_number_that_no_double_holds(state: State, ring: Ring) -> None:
+    """An event with a number that can't be counted costs itself and a counter; what can be shown of it can be stored."""
+    ring.progress("orders", 0, rows=5)
+    ring.progress("orders", 1, rows=5, observedMetrics={"checks": {"hashes": 2**64}})
+    ring.progress("orders", 2, rows=2**70)
+    huge = {"t": {"0": 10**400}}
+    kafka = {"description": "KafkaV2[Subscribe[t]]", "startOffset": {"t": {"0": 0}}, "endOffset": huge, "latestOffset": huge}
+    ring.progress("orders", 3, rows=5, sources=[kafka])
+
+    state = fold(state, looked(NOW, ring.answer()))
+
+    assert counted(state, metrics.INPUT_ROWS, "0") == 10
+    assert of_app(state, driver.EVENTS_UNREADABLE) == 2
+    assert decoded(encoded(state)) == state
 
 
 def test_listed_again(state: State, ring: Ring) -> None:
@@ -531,8 +585,20 @@ def test_jvm_totals(state: State) -> None:
     assert of_app(state, driver.GC_SECONDS, "G1") == pytest.approx(0.85)
 
 
+def test_jvm_totals_of_an_older_driver(state: State) -> None:
+    """What a JVM counted before our time is not added; what it counts from then on is."""
+    ring = Ring(started=BEGINNING - 50)
+    ring.facts["jvm"] = {"cpuNanos": 1_000_000_000_000}
+    state = fold(state, looked(NOW, ring.answer()))
+    first = of_app(state, driver.CPU_SECONDS)
+    ring.facts["jvm"] = {"cpuNanos": 1_002_000_000_000}
+    state = fold(state, looked(NOW, ring.answer()))
+
+    assert (first, of_app(state, driver.CPU_SECONDS)) == (0, 2)
+
+
 def test_driver_that_never_answered(state: State) -> None:
-    """A driver that fails from the first is counted by its application's id, and the folder by its path."""
+    """What never told its name is counted without one: an application's id is no target."""
     failures = [
         Failed("e" * 32, "app-7", Reason.REFUSED, "", NOW),
         Failed("", "/drivers", Reason.UNREADABLE, "", NOW),
@@ -540,7 +606,7 @@ def test_driver_that_never_answered(state: State) -> None:
 
     state = fold(state, looked(NOW, *failures))
 
-    assert state.failures == {("app-7", "refused"): 1, ("/drivers", "unreadable"): 1}
+    assert state.failures == {("", "refused"): 1, ("", "unreadable"): 1}
     assert state.drivers == {}
 
 
@@ -605,11 +671,83 @@ def test_state_survives_the_disk(state: State, ring: Ring) -> None:
     ("stored", "message"),
     [
         (b"\xc1", "no state: "),
-        (b"\x81\xa7version\x07", "state of version 7, 1 is understood"),
-        (b"\x81\xa7version\x01", "no state: "),
+        (b"\x81\xa7version\x07", "state of version 7, 2 is understood"),
+        (b"\x81\xa7version\x02", "no state: "),
     ],
 )
 def test_foreign_state(stored: bytes, message: str) -> None:
     """What is no state of this version is refused."""
     with pytest.raises(ValueError, match=message):
         decoded(stored)
+
+
+OOM = "java.lang.OutOfMemoryError: Java heap space"
+PLACE = {"workspaceUrl": "dbc.example.net", "job.id": "8", "job.runId": "9"}
+
+
+def test_last_batch(state: State, ring: Ring) -> None:
+    """Rows and duration of the last batch are remembered together; an idle signal leaves them."""
+    ring.progress("orders", 0, rows=10)
+    ring.progress("orders", 1, rows=25)
+    ring.idle("orders")
+
+    query = fold(state, looked(NOW, ring.answer())).queries["etl", "orders"]
+
+    assert (query.last_batch_id, query.last_batch_rows, query.last_batch_seconds) == (1, 25, 0.4)
+
+
+def test_last_failures(state: State, ring: Ring) -> None:
+    """Ends by a failure are remembered: class, time, the last batch before it, condition, run; other ends are not."""
+    ring.facts["databricks"] = PLACE
+    ring.now = BEGINNING + 10
+    ring.progress("orders", 4)
+    ring.terminated("orders", exception=OOM)
+    ring.started_query("clicks", run="run-2")
+    ring.terminated("clicks", run="run-2")
+
+    state = fold(state, looked(NOW, ring.answer()))
+    again = fold(state, looked(NOW + 1, ring.answer()))
+
+    assert state.last_failures == (
+        Failure("etl", "orders", "oom", BEGINNING + 10, 4, None, "https://dbc.example.net/#job/8/run/9"),
+    )
+    assert again.last_failures == state.last_failures
+
+
+def test_last_failures_are_bounded_by_time(state: State, ring: Ring) -> None:
+    """Of more failures than are kept the newest stay, whatever the order in which they are learned."""
+    old = Ring("b" * 32, app="old")
+    old.terminated("ancient", exception=OOM)
+    for number in range(MAX_LAST_FAILURES):
+        ring.now = BEGINNING + 10 + number
+        ring.started_query("orders", run=f"run-{number}")
+        ring.terminated("orders", run=f"run-{number}", exception=OOM)
+    state = fold(state, looked(NOW, ring.answer()))
+
+    state = fold(state, looked(NOW + 1, ring.answer(), old.answer()))
+
+    assert [one.at for one in state.last_failures] == [BEGINNING + 10 + number for number in range(MAX_LAST_FAILURES)]
+
+
+def test_failures_from_before_our_time(ring: Ring) -> None:
+    """What failed before the exporter knew the ring is told as well: it is history, and adds to no counter."""
+    ring.started_query("orders")
+    ring.terminated("orders", exception=OOM)
+
+    state = fold(State(since=NOW), looked(NOW, ring.answer()))
+
+    assert [(one.query, one.name, one.at) for one in state.last_failures] == [("orders", "oom", BEGINNING + 1)]
+    assert counted(state, metrics.FAILURES) == 0
+
+
+def test_a_lost_driver_is_one_failure(state: State, ring: Ring) -> None:
+    """A driver that is lost is one failure, however many queries it took along; none, when it answers after all."""
+    ring.started_query("orders")
+    ring.started_query("clicks", run="run-2")
+    state = fold(state, looked(NOW, ring.answer()))
+    for second in (1, 2):
+        state = fold(state, looked(NOW + second, refused(ring, NOW + second), present=(ring,)))
+    back = fold(state, looked(NOW + 3, ring.answer()))
+
+    assert state.last_failures == (Failure("etl", "", "driver_lost", NOW + 2),)
+    assert back.last_failures == ()

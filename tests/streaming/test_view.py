@@ -73,13 +73,13 @@ TIMES = {
 }
 
 
-def ended_with(how: str, *, reachable: int, threads: bool) -> dict[str, float]:
-    gone = {"streaming_query_status{waiting_for_trigger}", *([] if threads else ["driver_jvm_threads"])}
+def ended_with(how: str, *, reachable: int | None, threads: bool) -> dict[str, float]:
+    gone = {"streaming_query_status{waiting_for_trigger}", *([] if threads else ["driver_jvm_threads", "driver_reachable"])}
     rest = {name: value for name, value in ALIVE.items() if name not in gone}
     return {
         **rest,
         "streaming_query_active": 0,
-        "driver_reachable": reachable,
+        **({} if reachable is None else {"driver_reachable": reachable}),
         f"streaming_query_terminations_total{{{how}}}": 1,
     }
 
@@ -125,7 +125,7 @@ def test_driver_ended_cleanly(state: State, ring: Ring) -> None:
     """A driver that ended cleanly: its queries stop with it, its gauges are gone at once, its counters stay for keep-ended."""
     state = fold(state, looked(NOW, ring.answer(final=True)))
 
-    assert page(state, NOW) == ended_with("stopped", reachable=0, threads=False)
+    assert page(state, NOW) == ended_with("stopped", reachable=None, threads=False)
     assert page(state, NOW + KEEP) == {}
 
 
@@ -134,7 +134,7 @@ def test_driver_killed(state: State, ring: Ring) -> None:
     for _ in range(2):
         state = fold(state, looked(NOW, refused(ring, NOW), present=(ring,)))
 
-    assert page(state, NOW) == ended_with("driver_lost", reachable=0, threads=False)
+    assert page(state, NOW) == ended_with("driver_lost", reachable=None, threads=False)
     assert page(state, NOW + KEEP) == {}
 
 

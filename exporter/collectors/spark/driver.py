@@ -12,7 +12,8 @@ from exporter.streaming.view import AppView
 
 def samples(view: AppView) -> Iterator[Sample]:
     """Everything to be seen of the driver; once it has ended or long been silent, only what still holds."""
-    yield driver.REACHABLE(int(view.driver.reachable), app=view.app)
+    if not view.ended:  # what has ended is not out of reach: nobody is to be woken for it
+        yield driver.REACHABLE(int(view.driver.reachable), app=view.app)
     yield driver.LAST_CONTACT(view.driver.last_contact, app=view.app)
     if not view.fresh:
         return

@@ -21,8 +21,9 @@ private[listener] final class BusFeed(conf: SparkConf, alone: Session) extends S
 
   override def onOtherEvent(event: SparkListenerEvent): Unit = guarded {
     event match {
-      case streaming: Event if session != null => session.take(streaming)
-      case _ =>
+      case _ if session == null =>
+      case streaming: Event => session.take(streaming)
+      case other => session.follow(other)
     }
   }
 

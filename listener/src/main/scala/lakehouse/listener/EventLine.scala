@@ -17,9 +17,9 @@ private[listener] final class EventLine(spark: SparkInside) {
       case e: QueryProgressEvent => body(out, "progress", e.progress.json)
       case e: QueryIdleEvent => body(out, "idle", e.json)
       case e: QueryTerminatedEvent => body(out, "terminated", Json.cut(e.json, "exception", LongestException))
-      case e: QueryStartedEvent =>
+      case Started(e, query) =>
         body(out, "started", e.json)
-        Json.field(out, "trigger", spark.trigger(spark.activeQuery(e.id, e.runId)))
+        Json.field(out, "trigger", spark.trigger(if (query == null) spark.activeQuery(e.id, e.runId) else query))
       case Found(query) =>
         body(out, "found", Json.obj { of =>
           Json.field(of, "id", query.id)

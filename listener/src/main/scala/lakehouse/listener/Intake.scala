@@ -1,6 +1,6 @@
 package lakehouse.listener
 
-import java.util.concurrent.ArrayBlockingQueue
+import java.util.concurrent.{ArrayBlockingQueue, Semaphore, TimeUnit}
 
 import scala.util.control.NonFatal
 
@@ -8,15 +8,18 @@ import scala.util.control.NonFatal
   *
   * @param line what an event looks like to readers, from its number, its time (ms since 1970) and itself
   * @param rested called on the intake's own thread whenever nothing waits any more
+  * @param napMs how long events may then wait for company
   */
 private[listener] final class Intake(
     capacity: Int,
     ring: EventRing,
     line: (Long, Long, AnyRef) => Array[Byte],
-    rested: () => Unit) {
+    rested: () => Unit,
+    napMs: Long = Intake.NapMs) {
   import Intake.Taken
 
   private val waiting = new ArrayBlockingQueue[Taken](capacity)
+  private val alarm = new Semaphore(0)
   private var taken = 0L
   private var overflowed = 0L
   @volatile private var failed = 0L
@@ -40,6 +43,9 @@ private[listener] final class Intake(
     }
   }
 
+  /** Wakes the serialising thread from its nap: the event offered last can't wait. */
+  def wake(): Unit = alarm.release()
+
   /** Waits until every event taken so far is settled; false where it was not in time. */
   def drain(millis: Long): Boolean = ring.awaitSettled(counted.taken, millis)
 
@@ -61,7 +67,8 @@ private[listener] final class Intake(
       if (waiting.isEmpty) {
         rested()
         // Events then come in batches: a thread woken for each would spend more on waking than on most of them.
-        Thread.sleep(Intake.NapMs)
+        alarm.tryAcquire(napMs, TimeUnit.MILLISECONDS)
+        alarm.drainPermits(): Unit
       }
     } catch {
       case _: InterruptedException => // close() wants the loop to look at `closed`

@@ -5,6 +5,7 @@ import java.util.UUID
 import java.util.concurrent.ConcurrentHashMap
 
 import org.apache.spark.{SparkConf, SparkContext}
+import org.apache.spark.scheduler.SparkListenerEvent
 import org.apache.spark.sql.streaming.StreamingQueryListener.{Event, QueryStartedEvent}
 
 /** One application's listener, whole: what takes its events, what holds them, and who may read them.
@@ -37,12 +38,18 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
   def take(event: Event): Unit = costs.callback {
     if (seen.first(event)) {
       event match {
-        case start: QueryStartedEvent if !seeded => started.add(start.runId): Unit
-        case _ =>
+        case start: QueryStartedEvent =>
+          if (!seeded) started.add(start.runId)
+          // A quick query is gone before the intake's nap is over, and its trigger with it.
+          intake.offer(Started(start, spark.knownQuery(start.id, start.runId)))
+          intake.wake()
+        case _ => intake.offer(event)
       }
-      intake.offer(event)
     }
   }
+
+  /** Takes another event of Spark's bus: it may lead to the queries where Spark tells no session. */
+  def follow(event: SparkListenerEvent): Unit = spark.follow(event)
 
   /** What a reader gets: see docs/bridge.md. */
   def poll(readersEpoch: String, afterSeq: Long, maxBytes: Int): String = answer.poll(readersEpoch, afterSeq, maxBytes)
@@ -79,6 +86,7 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
       // First, for it may still have the port.
       if (former != null) former.retire()
       invite()
+      if (bridge != null) background("sweeping")(folder.sweep(startedMs, host())): Unit
       attach()
     }: Unit
   }
@@ -87,7 +95,6 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
   private def invite(): Unit = synchronized {
     if (!ended && hasFolder()) {
       try {
-        folder.sweep(startedMs)
         bridge = new Bridge(settings.port, costs, answer.poll)
         folder.write(DriversFolder.connectionFile(appId), connection(bridge.start(), bridge.token))
       } catch {
@@ -159,6 +166,7 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
     Json.field(out, "port", port)
     Json.field(out, "token", token)
     Json.field(out, "pid", pid())
+    Json.field(out, "host", host())
     Json.field(out, "appId", appId)
     Json.field(out, "epoch", epoch)
     Json.field(out, "startedMs", startedMs)
@@ -220,6 +228,11 @@ private[listener] object Session {
 
   /** Process id, by the one way that Java 8 has. */
   private def pid(): java.lang.Long =
-    try ManagementFactory.getRuntimeMXBean.getName.takeWhile(_ != '@').toLong
+    try process().takeWhile(_ != '@').toLong
     catch { case _: NumberFormatException => null }
+
+  private def host(): String = process().dropWhile(_ != '@').drop(1)
+
+  /** `4711@host`; Java looks the host up, so no thread of Spark's may ask. */
+  private def process(): String = ManagementFactory.getRuntimeMXBean.getName
 }

@@ -1,10 +1,11 @@
 package lakehouse.listener
 
-import java.util.{ArrayList, Collections, List => JList, Map => JMap, UUID}
+import java.lang.ref.WeakReference
+import java.util.{ArrayList, List => JList, Map => JMap, UUID}
 
 import com.codahale.metrics.{Counter, Gauge, MetricRegistry}
 import org.apache.spark.SparkContext
-import org.apache.spark.scheduler.SparkListener
+import org.apache.spark.scheduler.{SparkListener, SparkListenerEvent}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.streaming.{StreamingQuery, StreamingQueryStatus}
 
@@ -15,21 +16,32 @@ import org.apache.spark.sql.streaming.{StreamingQuery, StreamingQueryStatus}
 private[listener] final class SparkInside {
   @volatile private var context: SparkContext = null
   @volatile private var sharedState: AnyRef = null
+  @volatile private var sessionSeen = new WeakReference[AnyRef](null)
 
   /** Whether the listener has a queue of its own on Spark's bus. */
   @volatile var ownQueue: Boolean = false
 
-  /** Whether the queries of all sessions can be seen. */
-  @volatile var allSessions: Boolean = SparkInside.has("org.apache.spark.sql.internal.SharedState", "activeStreamingQueries")
+  /** Whether the queries of all sessions can be seen; not before a session is known. */
+  @volatile var allSessions: Boolean = false
 
   /** Whether sizes and drops of the bus's queues can be read. */
   @volatile var busMetrics: Boolean = SparkInside.has("org.apache.spark.SparkContext", "listenerBus")
 
   /** Whether queries tell their status. */
-  @volatile var status: Boolean = allSessions
+  @volatile var status: Boolean = SparkInside.has("org.apache.spark.sql.internal.SharedState", "activeStreamingQueries")
 
   /** The context to look into; before that, nothing is found. */
   def use(active: SparkContext): Unit = context = active
+
+  /** Remembers the session that an SQL execution ran in, as long as none is known: Spark tells a default session only where
+    * the application left it one. On Spark's bus thread: it reads fields, and leaves all that could block to others.
+    */
+  def follow(event: SparkListenerEvent): Unit =
+    if (sharedState == null && event.getClass.getName == SparkInside.ExecutionEnd && sessionSeen.get == null) {
+      reach(()) {
+        sessionSeen = new WeakReference(call(call(event, "qe"), "sparkSession"))
+      } (_ => ())
+    }
 
   /** Puts a listener on a queue of its own, so that slow listeners of others cost us no event. */
   def addToOwnQueue(listener: SparkListener): Boolean = {
@@ -44,11 +56,11 @@ private[listener] final class SparkInside {
     ownQueue
   }
 
-  /** Active queries of every session; null where they can't be seen. */
+  /** Active queries of every session; null where they can't be seen, which is not the same as none. */
   def activeQueries(): JList[StreamingQuery] =
     reach[JList[StreamingQuery]](null) {
       val queries = new ArrayList[StreamingQuery]()
-      active().values.forEach {
+      activeIn(foundState()).values.forEach {
         case query: StreamingQuery => queries.add(query): Unit
         case _ =>
       }
@@ -60,13 +72,11 @@ private[listener] final class SparkInside {
     reach[StreamingQueryStatus](null)(query.status) { worked => status = worked }
 
   /** The active run `runId` of the query `id`; null where it is not found. */
-  def activeQuery(id: UUID, runId: UUID): StreamingQuery =
-    reach[StreamingQuery](null) {
-      active().get(id) match {
-        case query: StreamingQuery if query.runId == runId => query
-        case _ => null
-      }
-    } (_ => ())
+  def activeQuery(id: UUID, runId: UUID): StreamingQuery = queryIn(foundState(), id, runId)
+
+  /** As [[activeQuery]], for Spark's bus thread: it looks into what is known already, and never blocks. */
+  def knownQuery(id: UUID, runId: UUID): StreamingQuery =
+    if (sharedState == null) null else queryIn(sharedState, id, runId)
 
   /** Text of a query's trigger, for example `ProcessingTimeTrigger(2000)`; null where it is not known. */
   def trigger(query: StreamingQuery): String =
@@ -98,14 +108,25 @@ private[listener] final class SparkInside {
     case _ => null
   }
 
-  private def active(): JMap[_, _] = {
+  /** What the sessions of the context share, asked of any of them; throws where none is known. May wait for Spark. */
+  private def foundState(): AnyRef = {
     if (sharedState == null) {
-      val session = SparkSession.getDefaultSession.orElse(SparkSession.getActiveSession)
-      session.filter(_.sparkContext eq context).foreach(found => sharedState = call(found, "sharedState"))
+      val sessions = SparkSession.getDefaultSession.toSeq ++ SparkSession.getActiveSession ++ Option(sessionSeen.get)
+      sharedState = call(sessions.find(session => call(session, "sparkContext") eq context).get, "sharedState")
     }
-    // No session yet: no query yet.
-    if (sharedState == null) Collections.emptyMap() else call(sharedState, "activeStreamingQueries").asInstanceOf[JMap[_, _]]
+    sharedState
   }
+
+  private def queryIn(state: => AnyRef, id: UUID, runId: UUID): StreamingQuery =
+    reach[StreamingQuery](null) {
+      activeIn(state).get(id) match {
+        case query: StreamingQuery if query.runId == runId => query
+        case _ => null
+      }
+    } (_ => ())
+
+  /** The map of Spark's own, made to be read while it changes. */
+  private def activeIn(state: AnyRef): JMap[_, _] = call(state, "activeStreamingQueries").asInstanceOf[JMap[_, _]]
 
   private def call(target: AnyRef, method: String): AnyRef = SparkInside.call(target, method)
 
@@ -122,6 +143,8 @@ private[listener] final class SparkInside {
 }
 
 private[listener] object SparkInside {
+  private val ExecutionEnd = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd"
+
   /** One queue of the listener bus: events that wait in it, and events it dropped since the start. */
   final case class Queue(name: String, size: java.lang.Long, dropped: java.lang.Long)
 

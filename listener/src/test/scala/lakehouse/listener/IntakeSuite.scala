@@ -85,6 +85,22 @@ class IntakeSuite extends AnyFunSuite {
     }
   }
 
+  test("an event that can't wait cuts the nap short") {
+    val ring = new EventRing(10, 1000)
+    val rested = new CountDownLatch(1)
+    val intake = new Intake(10, ring, plain, () => rested.countDown(), napMs = 60000)
+    using(intake) {
+      intake.start()
+      intake.offer("a")
+      rested.await()
+      intake.offer("b")
+      intake.wake()
+
+      assert(intake.drain(10000))
+      assert(lines(ring) === List("1 a", "2 b"))
+    }
+  }
+
   test("it tells when nothing waits any more") {
     val rests = new AtomicInteger()
     val rested = new CountDownLatch(1)
