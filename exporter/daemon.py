@@ -57,27 +57,28 @@ def serve(config: Config, told: SimpleQueue[int]) -> None:
 def running(source: Source, storage: Storage | None, config: Config, sockets: Iterable[socket.socket] = ()) -> Iterator[Front]:
     """The threads that follow `source` and serve its page, until the block ends; on `sockets`, where there are some."""
     store = Store()
-    follower = Follower(source, store, storage, config.streaming.keep_ended, time.time, time.monotonic)
-    page = Page(store.view, time.time, lambda: front.counts())  # noqa: PLW0108 -- the front comes after its page
-    front = Front(
-        config.web.listen_address,
-        _resources(store, config.web.telemetry_path, page),
-        Limits(connections=config.web.max_connections),
-        Security(Path(config.web.config_file)) if config.web.config_file else None,
-        sockets=sockets,
-    )
-    over = threading.Event()
-    thread = threading.Thread(
-        target=follow, args=(follower, config.drivers.every, over, time.monotonic), name=source_name(source), daemon=True
-    )
-    thread.start()
-    try:
-        yield front
-    finally:
-        over.set()
-        thread.join(LAST_STEP_SECONDS)
-        front.close(LAST_ANSWERS_SECONDS)
-        follower.close()
+    # Whatever does not come about below, the source is let go: a session must not keep our listener.
+    with contextlib.closing(source):
+        follower = Follower(source, store, storage, config.streaming.keep_ended, time.time, time.monotonic)
+        page = Page(store.view, time.time, lambda: front.counts())  # noqa: PLW0108 -- the front comes after its page
+        front = Front(
+            config.web.listen_address,
+            _resources(store, config.web.telemetry_path, page),
+            Limits(connections=config.web.max_connections),
+            Security(Path(config.web.config_file)) if config.web.config_file else None,
+            sockets=sockets,
+        )
+        over = threading.Event()
+        thread = threading.Thread(
+            target=follow, args=(follower, config.drivers.every, over, time.monotonic), name=source_name(source), daemon=True
+        )
+        thread.start()
+        try:
+            yield front
+        finally:
+            over.set()
+            thread.join(LAST_STEP_SECONDS)
+            front.close(LAST_ANSWERS_SECONDS)
 
 
 def source_name(source: Source) -> str:

@@ -71,10 +71,6 @@ class Follower:
             self._grade(self._monotonic() - began, reason)
             self._store.replace(SOURCE, snapshots, self._outcomes())
 
-    def close(self) -> None:
-        """Ends the connections; everything that was published is stored."""
-        self._source.close()
-
     def _look(self) -> Reason | None:
         observation = self._source.observe(states.positions(self._state), states.ended(self._state), self._patience)
         self._patience = PATIENCE

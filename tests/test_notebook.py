@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import types
 import urllib.error
 import urllib.request
@@ -9,7 +10,10 @@ import urllib.request
 import pytest
 
 import exporter
+from exporter import daemon
+from exporter.config import load
 from exporter.errors import SourceError
+from exporter.streaming.observation import Observation
 from tests.e2e.waiting import eventually
 from tests.streaming.rings import Ring
 
@@ -57,3 +61,26 @@ def test_not_attached() -> None:
 
     with pytest.raises(SourceError, match="the listener's jar is not on the driver's class path"):
         exporter.attach(spark, "127.0.0.1:0")
+
+
+class Closed:
+    """A source that notes whether it was let go."""
+
+    closed = False
+
+    def observe(self, _positions: object, _ended: object, _patience: float) -> Observation:
+        return Observation((), frozenset(), 0.0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_source_is_let_go_where_nothing_can_be_served() -> None:
+    """A port that is taken leaves nothing of ours behind in the session."""
+    source = Closed()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = load({"web.listen_address": f"127.0.0.1:{taken.getsockname()[1]}"}, {})
+        with pytest.raises(OSError, match="can't listen"), daemon.running(source, None, settings):
+            pass
+
+    assert source.closed

@@ -42,14 +42,13 @@ class Script:
         self.clock = clock
         self.looks: list[Callable[[], Observation]] = []
         self.asked: list[tuple[dict[str, int], frozenset[str], float]] = []
-        self.closed = False
 
     def observe(self, positions: Mapping[str, int], ended: frozenset[str], patience: float) -> Observation:
         self.asked.append((dict(positions), ended, patience))
         return (self.looks.pop(0) if len(self.looks) > 1 else self.looks[0])()
 
     def close(self) -> None:
-        self.closed = True
+        """Nothing is open."""
 
     def shows(self, *texts: str, failed: tuple[Failed, ...] = ()) -> None:
         """The next look finds these answers and failures."""
@@ -413,13 +412,6 @@ def test_history(stage: Stage) -> None:
 
     assert list(snapshots) == ["drivers/"]
     assert [(one.app, one.query, one.name) for one in snapshots["drivers/"].record.failures] == [("shop", "orders", "oom")]
-
-
-def test_close(stage: Stage) -> None:
-    """Closing closes the source."""
-    stage.follower.close()
-
-    assert stage.source.closed
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0.0, 3), (1000.0, 1)])
