@@ -70,7 +70,8 @@ listener-test: $(DONE)/jdk $(DONE)/maven  ## ScalaTest of the listener on both S
 e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka, Delta and Chromium
 	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e tests/browser
 
-bench: setup $(JARS)  ## measure what the listener costs a driver with 40 streams (5 minutes, wants a quiet machine)
+bench: setup $(JARS)  ## measure what exporter and listener cost (7 minutes, wants a quiet machine)
+	$(VENV)/python -m benchmarks.exporter
 	$(USE_JDK) $(VENV)/python -m benchmarks.listener
 
 jars: $(JARS)  ## build the listener's two jars into exporter/jars

@@ -79,7 +79,7 @@ def measured(line: Line, folder: Path, file_system: Path, *, warm: float, second
                     return page, read
                 time.sleep(EVERY_S)
 
-        eventually(lambda: len(poll(0)["facts"]["queries"]) == STREAMS, f"{STREAMS} streams run", within=180)
+        eventually(lambda: len(poll(0)["facts"]["queries"] or ()) == STREAMS, f"{STREAMS} streams run", within=180)
         first, _ = follow(poll(0)["lastSeq"], time.monotonic() + warm)
         began = time.monotonic()
         last, read = follow(first["lastSeq"], began + seconds)
