@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +209,30 @@ def test_a_folder_that_cannot_be_made_costs_the_files_alone(
     assert ran.ending == without_us(line, *PYTHON_APP)
     assert len(ran.warnings) == 1
     assert str(tmp_path / "file" / "drivers") in ran.warnings[0]
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with not a byte left; to mount one takes root."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=True)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            (folder / "filling").write_bytes(bytes(32 * 1024))
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_costs_the_files_alone(
+    ground: Ground, without_us: Callable[..., Ending], line: Line, full_disk: Path
+) -> None:
+    ran = ground.run(line, *PYTHON_APP, jar=line.listener, conf={"spark.lakehouse.listener.dir": str(full_disk)})
+
+    assert ran.ending == without_us(line, *PYTHON_APP)
+    assert len(ran.warnings) == 1
+    assert "No space left on device" in ran.warnings[0]
 
 
 def test_executors_without_the_jar_are_not_touched(ground: Ground, without_us: Callable[..., Ending], line: Line) -> None:

@@ -33,6 +33,7 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
   @volatile private var endedMs = 0L
   private var bridge: Bridge = null
   private var told = -1L
+  private var unread = false
 
   /** Takes an event of Spark's, unless it came before by another way. */
   def take(event: Event): Unit = costs.callback {
@@ -99,6 +100,7 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
         folder.write(DriversFolder.connectionFile(appId), connection(bridge.start(), bridge.token))
       } catch {
         case problem: Throwable =>
+          unread = true
           Log.warn("lakehouse-listener can't be read in this driver, the application runs on", problem)
           if (bridge != null) bridge.stop()
       }
@@ -149,7 +151,10 @@ private[listener] final class Session private (val appId: String, conf: SparkCon
     val last = ring.fill.lastSeq
     if (last != told && hasFolder()) {
       try folder.write(DriversFolder.finalFile(appId), answer.lastWords(endedMs))
-      catch { case problem: Throwable => Log.warn("lakehouse-listener could not write its last words", problem) }
+      catch {
+        // One warning is enough: where nobody could read along, nobody waits for last words.
+        case problem: Throwable => if (!unread) Log.warn("lakehouse-listener could not write its last words", problem)
+      }
       if (told < 0) leave()
       told = last
     }
