@@ -31,7 +31,7 @@ USE_JDK := export JAVA_HOME="$(CURDIR)/$(TOOLS)/jdk" PATH="$(CURDIR)/$(TOOLS)/jd
 unexport SECONDS
 DEMO_SECONDS := $(if $(filter command line,$(origin SECONDS)),--seconds=$(SECONDS))
 
-.PHONY: help setup check format test unit listener-test e2e bench jars wheel demo golden pages pictures clean
+.PHONY: help setup check format test unit listener-test e2e bench endurance jars wheel demo golden pages pictures clean
 
 help:  ## say what can be made (the default)
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -70,9 +70,11 @@ listener-test: $(DONE)/jdk $(DONE)/maven  ## ScalaTest of the listener on both S
 e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka, Delta and Chromium
 	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e tests/browser
 
-bench: setup $(JARS)  ## measure what exporter and listener cost (7 minutes, wants a quiet machine)
-	$(VENV)/python -m benchmarks.exporter
-	$(USE_JDK) $(VENV)/python -m benchmarks.listener
+bench: setup $(JARS) $(DONE)/nginx  ## measure what it costs and bears, write docs/performance.md (12 quiet minutes; PART=front: a part)
+	$(USE_JDK) $(VENV)/python -m benchmarks $(PART)
+
+endurance: $(DONE)/venv-dev  ## end it at 100 moments, swap 100 certificates under load (3 minutes)
+	MOMENTS=100 $(VENV)/pytest tests/e2e/test_life.py --no-cov
 
 jars: $(JARS)  ## build the listener's two jars into exporter/jars
 
@@ -130,6 +132,10 @@ $(DONE)/prometheus:
 
 $(DONE)/chromium:
 	@$(PREPARE) "Chromium" scripts/debian-packages.sh chromium:chromium chromedriver:chromium-driver
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/nginx:
+	@$(PREPARE) "nginx" scripts/debian-packages.sh nginx:nginx-light
 	@mkdir -p $(@D) && touch $@
 
 $(DONE)/pngquant:

@@ -35,10 +35,13 @@ class Picture(NamedTuple):
 
 PICTURES = (
     Picture("healthy", healthy, 1360, 780),
+    Picture("healthy-dark", healthy, 1360, 780, dark=True),
     Picture("broken", broken, 1360, 1120),
     Picture("broken-dark", broken, 1360, 1120, dark=True),
     Picture("phone", healthy, 390, 844, scale=1.5, mobile=True),
+    Picture("phone-dark", healthy, 390, 844, scale=1.5, mobile=True, dark=True),
     Picture("phone-broken", broken, 390, 844, scale=1.5, mobile=True),
+    Picture("phone-broken-dark", broken, 390, 844, scale=1.5, mobile=True, dark=True),
     Picture("empty", lambda fleet: fleet.look(), 1360, 480),
 )
 

@@ -24,6 +24,8 @@ READING = ("GET", "HEAD")
 MAX_KEPT_HEADS = 256
 MAX_KEPT_HEAD_BYTES = 2048
 MAX_LOGINS = 8
+# Whoever guesses passwords burns this thread's share of a processor, and not that of those who are let in.
+LOGIN_NICENESS = 10
 NOT_FOUND = text(404, "not found")
 BUSY = text(503, "too busy", ("Retry-After", "1"))
 
@@ -70,7 +72,7 @@ class Answering:
         self._flights: dict[Hashable, list[tuple[Connection, Callable[[Future[Any]], None]]]] = {}
         self._response = Heads()
         self._makers = Workers("web-maker", 2, limits.makings)
-        self._logins = Workers("web-passwords", 1, MAX_LOGINS)
+        self._logins = Workers("web-passwords", 1, MAX_LOGINS, LOGIN_NICENESS)
 
     def close(self) -> None:
         """Ends the workers."""

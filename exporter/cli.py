@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
-from exporter import __version__, config, jars
+from exporter import __version__
 from exporter.errors import ConfigError, StorageError
+from exporter.stopping import signals
 
-COMMANDS = ("serve", "jar", "demo")
+if TYPE_CHECKING:
+    from exporter.config import Config
+    from exporter.sources.drivers import Drivers
+
+COMMANDS = ("serve", "check", "expected", "jar", "demo")
 FAILED, MISUSED = 1, 2
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -21,21 +31,12 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "serve")
-    arguments = _parser().parse_args(words)
     environment = os.environ if environ is None else environ
-    commands = {"serve": _serve, "jar": _jar, "demo": _demo}
-    return commands[arguments.command](arguments, environment)
-
-
-def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter import daemon, log
-    from exporter.stopping import signals
-
+    # First of all: who is told to end while it starts shall end as it would later.
+    heard = signals(*SIGNALS, for_good=True) if words[0] == "serve" else contextlib.nullcontext()
     try:
-        settings = config.load(_flags(arguments), environ, _file(arguments, environ))
-        log.configure(settings.log.level, settings.log.format)
-        with signals(signal.SIGTERM, signal.SIGINT) as told:
-            daemon.serve(settings, told)
+        with heard as told:
+            return _run(_parser().parse_args(words), environment, told)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -43,10 +44,62 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except (StorageError, OSError) as error:
         print(f"lakehouse-exporter: {error}", file=sys.stderr)
         return FAILED
-    return 0
+
+
+def _run(arguments: argparse.Namespace, environ: Mapping[str, str], told: SimpleQueue[int] | None) -> int:
+    if arguments.command == "serve" and told is not None:
+        from exporter import daemon
+
+        daemon.serve(lambda: _config(arguments, environ), told)
+        return 0
+    commands = {"check": _check, "expected": _expected, "jar": _jar, "demo": _demo}
+    return commands[arguments.command](arguments, environ)
+
+
+def _check(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from exporter import check, terminal
+
+    settings = _config(arguments, environ)
+    with contextlib.closing(_drivers(settings)) as source:
+        findings = list(check.findings(settings, source, time.time))
+    colours = {check.OK: terminal.GREEN, check.FAILED: terminal.RED}
+    paint = terminal.painter(sys.stdout, environ)
+    print(*terminal.table(("CHECKED", "NAME", "RESULT", "DETAIL"), findings, colours, paint), sep="\n")
+    return FAILED if any(finding.result == check.FAILED for finding in findings) else 0
+
+
+def _expected(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from exporter import check, terminal
+
+    settings = _config(arguments, environ)
+    with contextlib.closing(_drivers(settings)) as source:
+        state, failed = check.looked(source, time.time)
+    for one in failed:
+        print(f"not read: {one.app_id or settings.drivers.dir}: {one.message}", file=sys.stderr)
+    if arguments.learn:
+        print(check.learned(state), end="")
+        return FAILED if failed else 0
+    findings = list(check.inventory(settings, state))
+    if not findings:
+        print("no stream is expected; --learn prints what runs now, for the configuration file", file=sys.stderr)
+        return FAILED if failed else 0
+    colours = {check.OK: terminal.GREEN, check.MISSING: terminal.RED}
+    paint = terminal.painter(sys.stdout, environ)
+    print(*terminal.table(("APP", "QUERY", "RESULT", "DETAIL"), findings, colours, paint), sep="\n")
+    return FAILED if failed or any(finding.result == check.MISSING for finding in findings) else 0
+
+
+def _drivers(settings: Config) -> Drivers:
+    from exporter import log
+    from exporter.sources.drivers import Drivers
+
+    log.configure("error", settings.log.format)
+    return Drivers(Path(settings.drivers.dir), time.time, time.monotonic)
 
 
 def _jar(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from exporter import jars
+
     line = arguments.scala or jars.scala_line(environ) or jars.LINES[-1]
     if line not in jars.LINES:
         print(f"no listener for Scala {line}; there is one for {' and '.join(jars.LINES)}", file=sys.stderr)
@@ -66,22 +119,27 @@ def _demo(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from exporter import jars
+
     parser = argparse.ArgumentParser(
         prog="lakehouse-exporter", description="Prometheus exporter for Databricks and Apache Spark."
     )
     parser.add_argument("--version", action="version", version=f"lakehouse-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="follow drivers and serve their metrics (the default)", allow_abbrev=False)
-    serve.add_argument("--config.file", dest="config_file", metavar="FILE", help="YAML file of settings")
-    for setting in config.settings():
-        default = f" [{setting.default}]" if setting.default else ""
-        serve.add_argument(
-            setting.flag,
-            dest=setting.key,
-            action="append" if setting.repeatable else "store",
-            metavar="VALUE",
-            help=f"{setting.help}{default}".replace("%", "%%"),
-        )
+    with_settings = _settings()
+    commands.add_parser(
+        "serve", help="follow drivers and serve their metrics (the default)", parents=[with_settings], allow_abbrev=False
+    )
+    commands.add_parser(
+        "check",
+        help="read the settings, try what they name once, and say how it went",
+        parents=[with_settings],
+        allow_abbrev=False,
+    )
+    expected = commands.add_parser(
+        "expected", help="say which of the expected streams run", parents=[with_settings], allow_abbrev=False
+    )
+    expected.add_argument("--learn", action="store_true", help="print what runs now as the settings' block `expected`")
     jar = commands.add_parser("jar", help="print the path of the listener's jar, for spark-submit --jars")
     jar.add_argument("--scala", choices=jars.LINES, help="Scala line; without it, the one of the Spark found here")
     demo = commands.add_parser(
@@ -91,11 +149,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flags(arguments: argparse.Namespace) -> dict[str, object]:
+def _settings() -> argparse.ArgumentParser:
+    """The flags of all commands that read settings."""
+    from exporter import config
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config.file", dest="config_file", metavar="FILE", help="YAML file of settings")
+    for setting in config.settings():
+        default = f" [{setting.default}]" if setting.default else ""
+        help_ = f"{setting.help}{default}".replace("%", "%%")
+        if setting.boolean:
+            parser.add_argument(setting.flag, dest=setting.key, action=argparse.BooleanOptionalAction, default=None, help=help_)
+        else:
+            action = "append" if setting.repeatable else "store"
+            parser.add_argument(setting.flag, dest=setting.key, action=action, metavar="VALUE", help=help_)
+    return parser
+
+
+def _config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
+    """The settings as flags, environment and file are now; raises ConfigError."""
+    from exporter import config
+
     given = {setting.key: getattr(arguments, setting.key) for setting in config.settings()}
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _file(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Path | None:
     named = arguments.config_file or environ.get(f"{config.ENVIRONMENT_PREFIX}CONFIG_FILE")
-    return Path(named) if named else None
+    return config.load(
+        {key: value for key, value in given.items() if value is not None}, environ, Path(named) if named else None
+    )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import pwd
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-import yaml
 
 from exporter.errors import ConfigError
+from exporter.values import absolute_path, boolean, count, duration, interval, listen_addresses, name, one_of, web_path
+from exporter.yaml_file import document, nearest
 
 ENVIRONMENT_PREFIX = "LAKEHOUSE_EXPORTER_"
-MAX_FILE_BYTES = 64 * 1024
-
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
-_UNIT_SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
+MAX_EXPECTED = 2_000
 
 
 def home() -> Path:
@@ -36,87 +32,6 @@ def drivers_dir() -> str:
     return str(home() / ".lakehouse-exporter" / "drivers")
 
 
-def duration(value: object) -> float:
-    """Seconds from `10m`, `1h30m`, `1.5s`, `250ms` or a bare number of seconds; raises ValueError for anything else."""
-    seconds: float
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    else:
-        text = str(value).strip()
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            seconds = float(text)
-        elif text and (found := _DURATION.fullmatch(text)) is not None:
-            seconds = sum(float(part) * unit for part, unit in zip(found.groups(), _UNIT_SECONDS, strict=True) if part)
-        else:
-            raise ValueError(f"{text!r} is no duration; write 90s, 10m or 1h30m")
-    if not 0 <= seconds < 10 * 365 * 86400:
-        raise ValueError(f"{value!r} is not between 0 and ten years")
-    return float(seconds)
-
-
-def listen_address(value: object) -> str:
-    """`host:port`, `[v6]:port` or `:port` (every address), as it was given; raises ValueError for anything else."""
-    text = str(value)
-    host, colon, port = text.rpartition(":")
-    if (
-        not colon
-        or not port.isdecimal()
-        or int(port) not in range(65536)
-        or (re.search(r"[\[\]:]", host) and not re.fullmatch(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%\w+)?\]", host))
-    ):
-        raise ValueError(f"{text!r} is no listen address; write :10071, 127.0.0.1:10071 or [::1]:10071")
-    return text
-
-
-def listen_addresses(value: object) -> tuple[str, ...]:
-    """One listen address or several: a list, or a text with commas between them; raises ValueError for anything else."""
-    parts = value if isinstance(value, list | tuple) else str(value).split(",")
-    found = tuple(listen_address(part.strip() if isinstance(part, str) else part) for part in parts)
-    if not found:
-        raise ValueError("at least one listen address is expected")
-    return found
-
-
-def web_path(value: object) -> str:
-    """The path of a page, as it stands in a URL; raises ValueError for one that no request can name, or that is taken."""
-    text = str(value)
-    if not re.fullmatch(r"/[\w.~!$&'()*+,;=:@%/-]*", text, re.ASCII):
-        raise ValueError(f"{text!r} is no path; write /metrics")
-    if text.startswith(("/-/", "/api/", "/landing.")):
-        raise ValueError(f"{text!r} is taken by the exporter itself")
-    return text
-
-
-def count(least: int, most: int) -> Callable[[object], int]:
-    """A parser that takes a whole number from `least` to `most`."""
-
-    def parse(value: object) -> int:
-        text = str(value)
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise ValueError(f"{text!r} is no whole number between {least} and {most}")
-        return int(text)
-
-    return parse
-
-
-def one_of(*choices: str) -> Callable[[object], str]:
-    """A parser that takes these words and no other."""
-
-    def parse(value: object) -> str:
-        if value not in choices:
-            raise ValueError(f"{value!r} is none of {', '.join(choices)}")
-        return str(value)
-
-    return parse
-
-
-def absolute_path(value: object) -> str:
-    """A path with `~` opened; raises ValueError for an empty one."""
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("a path is expected")
-    return os.path.abspath(os.path.expanduser(value))
-
-
 def _setting(
     parse: Callable[[object], Any],
     help: str,
@@ -124,9 +39,14 @@ def _setting(
     *,
     flag: str = "",
     repeatable: bool = False,
+    fixed: bool = False,
 ) -> msgspec.Meta:
-    extra = {"parse": parse, "default": shown_default, "flag": flag, "repeatable": repeatable}
+    extra = {"parse": parse, "default": shown_default, "flag": flag, "repeatable": repeatable, "fixed": fixed}
     return msgspec.Meta(description=help, extra=extra)
+
+
+def _collector(help: str) -> msgspec.Meta:
+    return _setting(boolean, help)
 
 
 class Web(msgspec.Struct, frozen=True):
@@ -140,19 +60,43 @@ class Web(msgspec.Struct, frozen=True):
             " list. Sockets that systemd hands over win.",
             ":10071",
             repeatable=True,
+            fixed=True,
         ),
     ] = (":10071",)
-    telemetry_path: Annotated[str, _setting(web_path, "Path of the page; with / there is no landing page.")] = "/metrics"
+    telemetry_path: Annotated[str, _setting(web_path, "Path of the page; with / there is no landing page.", fixed=True)] = (
+        "/metrics"
+    )
     max_connections: Annotated[
         int,
-        _setting(count(8, 65536), "Connections at once; over that the eldest one that waits for nothing is closed."),
+        _setting(
+            count(8, 65536), "Connections at once; over that the eldest one that waits for nothing is closed.", fixed=True
+        ),
     ] = 512
+    enable_lifecycle: Annotated[
+        bool, _setting(boolean, "Whether POST /-/reload reads the settings anew, as SIGHUP does.", fixed=True)
+    ] = False
+    openmetrics_created: Annotated[
+        bool,
+        _setting(
+            boolean,
+            "Whether OpenMetrics pages say of each counter when its counting began (_created), which doubles their series.",
+            fixed=True,
+        ),
+    ] = False
+    show_exceptions: Annotated[
+        bool,
+        _setting(
+            boolean,
+            "Whether / shows the first line of a failure's exception, redacted; it may quote data, and is kept in the storage.",
+        ),
+    ] = False
     config_file: Annotated[
         str | None,
         _setting(
             absolute_path,
             "File with TLS and passwords, in the format of Prometheus' exporter-toolkit; re-read when it changes.",
             flag="--web.config.file",
+            fixed=True,
         ),
     ] = None
 
@@ -166,6 +110,7 @@ class Drivers(msgspec.Struct, frozen=True):
             absolute_path,
             "Folder in which the listeners of drivers leave their connection files; the same as spark.lakehouse.listener.dir.",
             "~/.lakehouse-exporter/drivers",
+            fixed=True,
         ),
     ] = msgspec.field(default_factory=drivers_dir)
     every: Annotated[float, _setting(duration, "Time between two polls of a driver.", "1s")] = 1.0
@@ -176,7 +121,9 @@ class StorageSettings(msgspec.Struct, frozen=True):
 
     path: Annotated[
         str | None,
-        _setting(absolute_path, "Folder for the state of counters; without it they start at 0 when the exporter does."),
+        _setting(
+            absolute_path, "Folder for the state of counters; without it they start at 0 when the exporter does.", fixed=True
+        ),
     ] = None
 
 
@@ -186,6 +133,14 @@ class Streaming(msgspec.Struct, frozen=True):
     keep_ended: Annotated[
         float, _setting(duration, "How long the series of a query that has ended are still shown.", "10m")
     ] = 600.0
+
+
+class Collectors(msgspec.Struct, frozen=True):
+    """Which parts the page has; --collector.NAME and --no-collector.NAME."""
+
+    streaming: Annotated[bool, _collector("Whether streaming queries are shown.")] = True
+    driver: Annotated[bool, _collector("Whether drivers are shown.")] = True
+    expected: Annotated[bool, _collector("Whether the streams of `expected` are shown.")] = True
 
 
 class Shutdown(msgspec.Struct, frozen=True):
@@ -208,19 +163,35 @@ class Log(msgspec.Struct, frozen=True):
     format: Annotated[str, _setting(one_of("logfmt", "json"), "Form of a log line.")] = "logfmt"
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """A stream that somebody counts on, by the names under which it is shown.
+
+    `schedule` is the longest time in seconds between two signs of life; None for a query that must run always.
+    """
+
+    app: Annotated[str, msgspec.Meta(extra={"parse": name})]
+    query: Annotated[str, msgspec.Meta(extra={"parse": name})]
+    schedule: Annotated[float | None, msgspec.Meta(extra={"parse": interval})] = None
+
+
 class Config(msgspec.Struct, frozen=True):
-    """Every setting."""
+    """Every setting; `expected` can be named in the file alone."""
 
     web: Web = Web()
     drivers: Drivers = msgspec.field(default_factory=Drivers)
     storage: StorageSettings = StorageSettings()
     streaming: Streaming = Streaming()
+    collector: Collectors = Collectors()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
+    expected: tuple[Expected, ...] = ()
 
 
 class Setting(NamedTuple):
-    """One setting in its three spellings; `default` as text for people."""
+    """One setting in its three spellings; `default` as text for people.
+
+    `fixed` says that it is read when the exporter starts, and not when the settings are read anew.
+    """
 
     section: str
     field: str
@@ -229,6 +200,11 @@ class Setting(NamedTuple):
     parse: Callable[[object], Any]
     spelling: str = ""
     repeatable: bool = False
+    fixed: bool = False
+
+    @property
+    def boolean(self) -> bool:
+        return self.parse is boolean
 
     @property
     def flag(self) -> str:
@@ -246,13 +222,12 @@ class Setting(NamedTuple):
 def settings() -> tuple[Setting, ...]:
     """Every setting, in the order of the structs."""
     found = []
-    for section in msgspec.structs.fields(Config):
-        hints = typing.get_type_hints(section.type, include_extras=True)
+    for section in _sections():
         for field in msgspec.structs.fields(section.type):
-            meta: msgspec.Meta = hints[field.name].__metadata__[0]
+            meta = _meta(section.type, field.name)
             extra = meta.extra or {}
-            default = extra["default"] or ("" if field.default is None else str(field.default))
-            spelled = extra["flag"], extra["repeatable"]
+            default = extra["default"] or ("" if field.default is None else str(field.default).lower())
+            spelled = extra["flag"], extra["repeatable"], extra["fixed"]
             found.append(Setting(section.name, field.name, meta.description or "", default, extra["parse"], *spelled))
     return tuple(found)
 
@@ -263,9 +238,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     Raises ConfigError with every problem at once, each with its place.
     """
     problems: list[str] = []
-    given: dict[str, tuple[str, object]] = {}
-    if file is not None:
-        given.update(_from_file(file, problems))
+    content = document(file, problems) if file is not None else {}
+    given = dict(_from_file(content, str(file), problems))
     for setting in settings():
         if setting.variable in environ:
             given[setting.key] = (setting.variable, environ[setting.variable])
@@ -279,20 +253,29 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
                 values.setdefault(setting.section, {})[setting.field] = setting.parse(value)
             except ValueError as error:
                 problems.append(f"{place}: {error}")
+    expected = tuple(_expected(content.get("expected"), f"{file}: expected", problems))
     if problems:
         raise ConfigError(tuple(problems))
-    sections = {section.name: section.type(**values.get(section.name, {})) for section in msgspec.structs.fields(Config)}
-    return Config(**sections)
+    sections = {section.name: section.type(**values.get(section.name, {})) for section in _sections()}
+    return Config(**sections, expected=expected)
 
 
-def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, tuple[str, object]]]:
-    content = document(file, problems)
+def _sections() -> list[msgspec.structs.FieldInfo]:
+    return [field for field in msgspec.structs.fields(Config) if field.name != "expected"]
+
+
+def _meta(struct: Any, field: str) -> msgspec.Meta:
+    found: msgspec.Meta = typing.get_type_hints(struct, include_extras=True)[field].__metadata__[0]
+    return found
+
+
+def _from_file(content: Mapping[str, Any], file: str, problems: list[str]) -> Iterator[tuple[str, tuple[str, object]]]:
     known = {setting.key for setting in settings()}
-    sections = {setting.section for setting in settings()}
+    sections = {field.name for field in msgspec.structs.fields(Config)}
     for section, members in content.items():
         if section not in sections:
             problems.append(f"{file}: unknown key {section!r}{nearest(section, sections)}")
-        elif members is None:  # a section whose settings are all commented out
+        elif members is None or section == "expected":  # None: a section whose settings are all commented out
             continue
         elif not isinstance(members, dict):
             problems.append(f"{file}: {section}: settings are expected, not {members!r}")
@@ -305,48 +288,42 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, tuple[str
                     problems.append(f"{file}: unknown key {key!r}{nearest(key, known)}")
 
 
-def document(file: Path, problems: list[str]) -> dict[str, Any]:
-    """The mapping that a YAML file holds; what keeps it from being one is put to `problems`."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_FILE_BYTES + 1)
-        if len(text) > MAX_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
-        content = yaml.load(text, StrictLoader)  # noqa: S506 -- it is a SafeLoader
-    except OSError as error:
-        problems.append(f"{file}: {error.strerror}")
-    except RecursionError:
-        problems.append(f"{file}: nested too deep")
-    except (yaml.YAMLError, ValueError) as error:
-        problems.append(f"{file}: {' '.join(str(error).split())}")
-    else:
-        if content is None:
-            return {}
-        if isinstance(content, dict):
-            return {str(key): value for key, value in content.items()}
-        problems.append(f"{file}: settings are expected, not {type(content).__name__}")
-    return {}
+def _expected(entries: object, place: str, problems: list[str]) -> Iterator[Expected]:
+    """The streams that a list names, each once; what is wrong with an entry is put to `problems`."""
+    if entries is None:
+        return
+    if not isinstance(entries, list):
+        problems.append(f"{place}: a list of streams is expected, not {entries!r}")
+        return
+    if len(entries) > MAX_EXPECTED:
+        problems.append(f"{place}: {len(entries)} streams, at most {MAX_EXPECTED} can be watched")
+        return
+    seen: dict[tuple[str, str], str] = {}
+    for number, entry in enumerate(entries):
+        here = f"{place}[{number}]"
+        found = _stream(entry, here, problems)
+        if found is None:
+            continue
+        first = seen.setdefault((found.app, found.query), here)
+        if first != here:
+            problems.append(f"{here}: the same stream as {first.removeprefix(place)}")
+        yield found
 
 
-def nearest(word: str, known: set[str]) -> str:
-    """What to add to the refusal of an unknown `word`."""
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML without its traps: a key that stands twice would win silently, an alias can blow a small file up."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- yaml's
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.YAMLError(f"key {key.value!r} stands twice (line {key.start_mark.line + 1})")
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+def _stream(entry: object, place: str, problems: list[str]) -> Expected | None:
+    if not isinstance(entry, dict):
+        problems.append(f"{place}: a stream is expected, as in {{app: orders, query: bronze}}, not {entry!r}")
+        return None
+    fields = {field.name: field for field in msgspec.structs.fields(Expected)}
+    told = len(problems)
+    problems += [f"{place}: unknown key {str(key)!r}{nearest(str(key), fields)}" for key in entry if key not in fields]
+    values = {}
+    for field in fields.values():
+        if field.name in entry:
+            try:
+                values[field.name] = (_meta(Expected, field.name).extra or {})["parse"](entry[field.name])
+            except ValueError as error:
+                problems.append(f"{place}.{field.name}: {error}")
+        elif field.required:
+            problems.append(f"{place}: {field.name} is missing")
+    return None if len(problems) > told else Expected(**values)

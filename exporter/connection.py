@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         self.answered = 0
         self.cause = "handshake"
         self.deadline = time.monotonic() + desk.limits.handshake + 1.0  # asyncio's own deadline for it comes first
+        self._patience = math.inf
         self._pending = b""
         self._rest: memoryview | None = None
         self._keep = False
@@ -77,8 +78,9 @@ class Connection(asyncio.Protocol):
         """The way is open, TLS and all: the clock for the first head starts."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- what TCP has; tells the type checker
         self.transport = transport
-        transport.set_write_buffer_limits(0)
-        self._await("head", self._desk.limits.head)
+        # Not 0: asyncio's TLS takes an empty buffer for a full one then, pauses, and is never heard of again.
+        transport.set_write_buffer_limits(1)
+        self._await("head", min(self._desk.limits.head, self._patience))
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -141,9 +143,11 @@ class Connection(asyncio.Protocol):
         else:
             self._desk.refused(self, TOO_SLOW)
 
-    def finish(self) -> None:
-        """No request after the one that is under way."""
-        self._keep = False
+    def finish(self, seconds: float) -> None:
+        """Waits for a request no longer than so many seconds: one may be on the way, and hears that it is the last."""
+        self._patience = seconds
+        if not self.busy:
+            self.deadline = min(self.deadline, time.monotonic() + seconds)
 
     def _await(self, cause: str, seconds: float) -> None:
         self.cause = cause
@@ -187,7 +191,7 @@ class Connection(asyncio.Protocol):
         self.answered += 1
         if self._keep:
             self.busy = False
-            self._await("idle", self._desk.limits.idle)
+            self._await("idle", min(self._desk.limits.idle, self._patience))
             if self._reading_paused:
                 self._reading_paused = False
                 self.transport.resume_reading()
@@ -199,6 +203,5 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
             self._await("closing", LAST_WORDS_SECONDS)
         else:
-            self.deadline = math.inf if self.transport.is_closing() else time.monotonic() + LAST_WORDS_SECONDS
-            self.cause = "closing"
+            # Its deadline stays that of the writing: of what goes through TLS, asyncio may still hold a part for a slow reader.
             self.transport.close()

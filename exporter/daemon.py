@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import threading
 import time
@@ -13,10 +14,12 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from exporter import landing, listening
+from exporter import landing, listening, log
 from exporter.answer import Answer, Fresh, Plain, Resource, text
 from exporter.config import Config
 from exporter.connection import Limits
+from exporter.current import Current
+from exporter.health import Life
 from exporter.page import Page
 from exporter.poller import Follower, Source, follow
 from exporter.snapshot import Store
@@ -25,65 +28,108 @@ from exporter.storage import Storage, opened
 from exporter.web import Front
 from exporter.web_security import Security
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 # What a step under way may take at most when the daemon ends: a driver's deadline and the folding of its answer.
 LAST_STEP_SECONDS = 4.0
 # What an answer under way may take then: with the step before it stays below the 10 seconds that a container is given.
 LAST_ANSWERS_SECONDS = 5.0
 
 
-def serve(config: Config, told: SimpleQueue[int]) -> None:
+def serve(load: Callable[[], Config], told: SimpleQueue[int]) -> None:
     """Follows drivers and serves pages until it is `told` to end, then for `shutdown.linger` more, or until told again.
 
-    Raises StorageError where the state can't be used, ConfigError where the web configuration can't, OSError where an address
-    can't be listened on.
+    Told SIGHUP, it has `load` read the settings anew. Raises ConfigError where they, or the web configuration, can't be used
+    at the start, StorageError where the state can't be, OSError where an address can't be listened on.
     """
+    current = Current(load, time.time)
+    config = current.config
+    log.configure(config.log.level, config.log.format)
     with contextlib.ExitStack() as stack:
         storage = stack.enter_context(opened(Path(config.storage.path))) if config.storage.path else None
         source = Drivers(Path(config.drivers.dir), time.time, time.monotonic)
         handed_over = listening.handed_over(os.environ, os.getpid())
-        with running(source, storage, config, handed_over) as front:
-            for address, port in zip(config.web.listen_address, front.ports, strict=False):
-                log.info("serving", address=address, port=port, drivers=config.drivers.dir)
-            told.get()
-            if config.shutdown.linger:
-                log.info("lingering", seconds=config.shutdown.linger)
-                with contextlib.suppress(Empty):
-                    told.get(timeout=config.shutdown.linger)
-        log.info("ended")
+        with running(source, storage, current, handed_over) as front:
+            for address in front.addresses:
+                _log.info("serving", address=address, drivers=config.drivers.dir)
+            _until_told(told, current)
+            linger = current.config.shutdown.linger
+            if linger:
+                _log.info("lingering", seconds=linger)
+                _until_told(told, current, linger)
+        _log.info("ended")
 
 
 @contextlib.contextmanager
-def running(source: Source, storage: Storage | None, config: Config, sockets: Iterable[socket.socket] = ()) -> Iterator[Front]:
-    """The threads that follow `source` and serve its page, until the block ends; on `sockets`, where there are some."""
-    store = Store()
+def running(
+    source: Source, storage: Storage | None, current: Current, sockets: Iterable[socket.socket] = ()
+) -> Iterator[Front]:
+    """What follows `source` and serves its page, until the block ends; on `sockets`, where there are some."""
+    web = current.config.web
     # Whatever does not come about below, the source is let go: a session must not keep our listener.
     with contextlib.closing(source):
-        follower = Follower(source, store, storage, config.streaming.keep_ended, time.time, time.monotonic)
-        page = Page(store.view, time.time, lambda: front.counts())  # noqa: PLW0108 -- the front comes after its page
+        store = Store()
+        security = Security(Path(web.config_file)) if web.config_file else None
+
+        def life() -> Life:
+            failures = security.failed if security is not None else 0
+            return Life(front.counts(), current.loaded, current.loaded_at, failures)
+
+        page = Page(store.view, time.time, life, created=web.openmetrics_created)
         front = Front(
-            config.web.listen_address,
-            _resources(store, config.web.telemetry_path, page),
-            Limits(connections=config.web.max_connections),
-            Security(Path(config.web.config_file)) if config.web.config_file else None,
-            sockets=sockets,
+            web.listen_address,
+            _resources(store, web.telemetry_path, page),
+            Limits(connections=web.max_connections),
+            security,
+            {"/-/reload": Fresh(lambda: _reloaded(current))} if web.enable_lifecycle else {},
+            sockets,
         )
-        over = threading.Event()
-        thread = threading.Thread(
-            target=follow, args=(follower, config.drivers.every, over, time.monotonic), name=source_name(source), daemon=True
-        )
-        thread.start()
         try:
-            yield front
+            with following(source, store, storage, current):
+                yield front
         finally:
-            over.set()
-            thread.join(LAST_STEP_SECONDS)
             front.close(LAST_ANSWERS_SECONDS)
+
+
+@contextlib.contextmanager
+def following(source: Source, store: Store, storage: Storage | None, current: Current) -> Iterator[None]:
+    """A thread that follows `source` and puts what it learns into `store`, until the block ends."""
+    follower = Follower(source, store, storage, lambda: current.config, time.time, time.monotonic)
+    over = threading.Event()
+    thread = threading.Thread(
+        target=follow,
+        args=(follower, lambda: current.config.drivers.every, over, time.monotonic),
+        name=source_name(source),
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(LAST_STEP_SECONDS)
 
 
 def source_name(source: Source) -> str:
     """What the thread of a source is called."""
     return type(source).__name__.lower()
+
+
+def _until_told(told: SimpleQueue[int], current: Current, seconds: float | None = None) -> None:
+    """Waits for a word that ends, at most so many seconds; SIGHUP is none, and obeyed."""
+    limit = None if seconds is None else time.monotonic() + seconds
+    with contextlib.suppress(Empty):
+        while told.get(timeout=None if limit is None else max(0.0, limit - time.monotonic())) == signal.SIGHUP:
+            _reload(current)
+
+
+def _reload(current: Current) -> bool:
+    done = current.reload()
+    log.configure(current.config.log.level, current.config.log.format)
+    return done
+
+
+def _reloaded(current: Current) -> Answer:
+    return text(200, "settings read anew") if _reload(current) else text(500, "settings not read anew; the log says why")
 
 
 def _resources(store: Store, telemetry_path: str, page: Page) -> dict[str, Resource]:

@@ -16,8 +16,14 @@ class Reason(str, enum.Enum):
     """Why a source failed; the only values of the label `reason`."""
 
     REFUSED = "refused"  # nobody listens at the address: the process behind it is gone
+    UNREACHABLE = "unreachable"  # no way to the address: its name is unknown, no route, a proxy that refuses
+    TLS = "tls"  # a certificate that is not to be trusted, or no common ground
     TIMEOUT = "timeout"  # no answer before the deadline: paused, swapping, in a long collection of garbage
     UNAUTHORIZED = "unauthorized"  # the token is not, or no longer, the right one
+    FORBIDDEN = "forbidden"  # the right token, without the permission
+    NOT_FOUND = "not_found"  # what was asked for is not there, or not to be seen
+    THROTTLED = "throttled"  # asked too often: by the service's count or by our own budget
+    SERVER_ERROR = "server_error"  # the service failed, and said so
     DISCONNECTED = "disconnected"  # the other side hung up in the middle
     BAD_ANSWER = "bad_answer"  # an answer that is not of the agreed shape
     UNREADABLE = "unreadable"  # a file that is missing, not ours, or not to be trusted

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.metric import UNITS, Buckets, Metric, Sample
 
@@ -22,67 +22,103 @@ SPARE_PREFIXES = 100
 
 _NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
-# The text of each series, by the values of its labels, by family.
-Families = dict[Metric, dict[tuple[str, ...], str]]
-# What stands before the value of each series: it is the same on every page, and most of the work.
+# What stands before the value of each series, by the values of its labels: it is the same on every page, and most of the work.
 Prefixes = dict[Metric, dict[tuple[str, ...], str]]
-_NONE: dict[tuple[str, ...], str] = {}
 
 
-def families(samples: Iterable[Sample], order: Iterable[Metric], prefixes: Prefixes | None = None) -> Families:
+class Family(NamedTuple):
+    """One target's series of one metric, each named by what stands before its value, and the text of all of them.
+
+    `since` is when counting began, in seconds since 1970; 0 where nobody knows.
+    """
+
+    series: list[str]
+    text: str
+    since: float = 0.0
+
+
+Families = dict[Metric, Family]
+# The page of several targets: each metric's families, in page order.
+Parts = dict[Metric, list[Family]]
+
+
+def families(
+    samples: Iterable[Sample], order: Iterable[Metric], prefixes: Prefixes | None = None, since: float = 0.0
+) -> Families:
     """The text of `samples`, by family in the order of `order`; a family without samples is left out.
 
     `prefixes` are those of earlier pages, and take up those of this one. Raises ValueError for a sample of a metric that
     `order` does not hold, where two samples are one series, and for labels or a value that no page can carry.
     """
-    found: Families = {metric: {} for metric in order}
+    found: dict[Metric, tuple[list[str], list[Any]]] = {metric: ([], []) for metric in order}
     known: Prefixes = {} if prefixes is None else prefixes
-    last, series, its_prefixes = None, _NONE, _NONE
+    last: Metric | None = None
     for metric, labels, value in samples:
-        if metric is not last:  # samples of one family mostly follow each other
+        if metric is not last:  # samples of one family often follow each other
             if metric not in found:
                 raise ValueError(f"metric {metric.name} is not in the catalogue")
-            last, series, its_prefixes = metric, found[metric], known.setdefault(metric, {})
-        if labels in series:
-            raise ValueError(f"metric {metric.name}: a series stands twice")
-        if isinstance(value, Buckets):
-            series[labels] = _fit("".join(_histogram(metric, labels, value)))
-            continue
+            last, (series, values), its_prefixes = metric, found[metric], known.setdefault(metric, {})
         prefix = its_prefixes.get(labels)
         if prefix is None:
-            prefix = its_prefixes[labels] = _fit(_prefix(metric, labels))
-        series[labels] = f"{prefix}{number(value)}\n"
-    for metric, used in found.items():
-        if len(known.get(metric, _NONE)) > 2 * len(used) + SPARE_PREFIXES:
-            known[metric] = {labels: prefix for labels, prefix in known[metric].items() if labels in used}
-    return {metric: series for metric, series in found.items() if series}
+            prefix = its_prefixes[labels] = _fit(
+                _histogram_prefix(metric, labels) if metric.buckets else _prefix(metric, labels)
+            )
+        series.append(prefix)
+        values.append(value)
+    return {metric: _family(metric, *its, since, known[metric]) for metric, its in found.items() if its[0]}
 
 
-def bounded(found: Families, a_family: int = MAX_SERIES_A_FAMILY, overall: int = MAX_SERIES) -> tuple[Families, dict[str, int]]:
+def refuse_twins(metric: Metric, family: Family, others: Iterable[Families]) -> None:
+    """Raises ValueError where a series of `family` is one of another target's too."""
+    series = set(family.series)
+    for other in others:
+        if metric in other and not series.isdisjoint(other[metric].series):
+            raise ValueError(f"metric {metric.name}: a series stands twice")
+
+
+def bounded(
+    targets: Sequence[Families], order: Iterable[Metric], a_family: int = MAX_SERIES_A_FAMILY, overall: int = MAX_SERIES
+) -> tuple[Parts, dict[str, int]]:
     """What fits within both caps, in order, and how many series of which family were left out.
 
     Series are dropped from a family's end, so that the same ones survive from page to page.
     """
-    kept: Families = {}
+    kept: Parts = {}
     dropped: dict[str, int] = {}
-    room = overall
-    for metric, series in found.items():
-        fits = dict(itertools.islice(series.items(), min(a_family, room)))
-        room -= len(fits)
-        if fits:
-            kept[metric] = fits
-        if len(fits) < len(series):
-            dropped[metric.name] = len(series) - len(fits)
+    for metric in order:
+        parts = [found[metric] for found in targets if metric in found]
+        room = left = min(a_family, overall)
+        fitting = []
+        for part in parts:
+            fits = min(len(part.series), left)
+            if fits:
+                fitting.append(_first(metric, part, fits))
+            left -= fits
+        overall -= room - left
+        if fitting:
+            kept[metric] = fitting
+        excess = sum(len(part.series) for part in parts) - (room - left)
+        if excess:
+            dropped[metric.name] = excess
     return kept, dropped
 
 
-def text(found: Families, *, openmetrics: bool = False) -> bytes:
-    """The families of `found`, UTF-8, ending in a line feed; empty where there is nothing to say, and without a last line."""
-    parts: list[str] = []
-    for metric, series in found.items():
-        parts.append(header(metric, openmetrics=openmetrics))
-        parts.extend(series.values())
-    return "".join(parts).encode()
+def lines(parts: Parts) -> int:
+    """How many samples a page of `parts` has: a histogram's series is several."""
+    return sum(_lines(metric) * len(family.series) for metric, its in parts.items() for family in its)
+
+
+def text(parts: Parts, *, openmetrics: bool = False, created: bool = False) -> bytes:
+    """The families of `parts`, UTF-8, ending in a line feed; empty where there is nothing to say, and without a last line.
+
+    `created` adds to each series of a counter or a histogram when its counting began, which OpenMetrics alone can tell.
+    """
+    written: list[str] = []
+    for metric, its in parts.items():
+        written.append(header(metric, openmetrics=openmetrics))
+        tells = openmetrics and created and metric.kind != "gauge"
+        written += [_with_created(metric, family) if tells and family.since else family.text for family in its]
+    return "".join(written).encode()
 
 
 def header(metric: Metric, *, openmetrics: bool) -> str:
@@ -129,7 +165,7 @@ def _process_registry() -> CollectorRegistry:
 def number(value: float) -> str:
     """A value as Prometheus reads it: integers without a fraction, `NaN`, `+Inf`, `-Inf`, else the shortest exact text."""
     text = repr(float(value))
-    if text.endswith(".0"):
+    if text[-2:] == ".0":
         return text[:-2] if text != "-0.0" else "0"
     return _NOT_FINITE.get(text, text)
 
@@ -146,13 +182,53 @@ def _fit(text: str) -> str:
     return text
 
 
-def _histogram(metric: Metric, labels: tuple[str, ...], value: Buckets) -> Iterable[str]:
-    cumulated = 0
-    for bound, count in zip((*metric.buckets, math.inf), value.counts, strict=True):
-        cumulated += count
-        yield f"{_prefix(metric, labels, '_bucket', _le(bound))}{cumulated}\n"
-    yield f"{_prefix(metric, labels, '_sum')}{number(value.sum)}\n"
-    yield f"{_prefix(metric, labels, '_count')}{cumulated}\n"
+def _histogram_prefix(metric: Metric, labels: tuple[str, ...]) -> str:
+    """What stands before each value of a histogram's series, one on a line."""
+    bounds = (*metric.buckets, math.inf)
+    buckets = [_prefix(metric, labels, "_bucket", _le(bound)) for bound in bounds]
+    return "\n".join((*buckets, _prefix(metric, labels, "_sum"), _prefix(metric, labels, "_count")))
+
+
+def _histogram(prefix: str, value: Buckets) -> str:
+    counts = [str(count) for count in itertools.accumulate(value.counts)]
+    numbers = (*counts, number(value.sum), counts[-1])
+    return "".join(f"{name}{written}\n" for name, written in zip(prefix.split("\n"), numbers, strict=True))
+
+
+def _family(metric: Metric, series: list[str], values: list[Any], since: float, prefixes: dict[tuple[str, ...], str]) -> Family:
+    used = set(series)
+    if len(used) < len(series):
+        raise ValueError(f"metric {metric.name}: a series stands twice")
+    if len(prefixes) > 2 * len(used) + SPARE_PREFIXES:
+        for labels in [labels for labels, prefix in prefixes.items() if prefix not in used]:
+            del prefixes[labels]
+    both = zip(series, values, strict=True)
+    written = [_histogram(*one) for one in both] if metric.buckets else [f"{prefix}{number(value)}\n" for prefix, value in both]
+    return Family(series, "".join(written), since)
+
+
+def _first(metric: Metric, family: Family, count: int) -> Family:
+    if count == len(family.series):
+        return family
+    its = family.text.split("\n")[: count * _lines(metric)]
+    return Family(family.series[:count], "\n".join((*its, "")), family.since)
+
+
+def _lines(metric: Metric) -> int:
+    # A bucket each, that of +Inf, the sum and the count.
+    return len(metric.buckets) + 3 if metric.buckets else 1
+
+
+def _with_created(metric: Metric, family: Family) -> str:
+    last = f"{metric.name}_count" if metric.buckets else metric.name
+    name = f"{metric.name.removesuffix('_total')}_created"
+    written = []
+    for line in family.text.split("\n")[:-1]:
+        written.append(f"{line}\n")
+        if line.startswith(last):  # all samples of a series stand together
+            labels = line.rpartition(" ")[0].removeprefix(last)
+            written.append(f"{name}{labels} {number(family.since)}\n")
+    return "".join(written)
 
 
 def _le(bound: float) -> str:

@@ -50,26 +50,57 @@ UNRENDERED = gauge(
 
 RENDERS = counter("lakehouse_exporter_page_renders_total", "Times that the page was made anew (exporter).")
 PAGE_BYTES = gauge("lakehouse_exporter_page_bytes", "Size of the page that was made last, before compression (exporter).")
+PAGE_SERIES = gauge(
+    "lakehouse_exporter_page_series", "Series on this page, without the exporter's own and its process' (exporter)."
+)
 SHED = counter(
     "lakehouse_exporter_connections_shed_total",
     "Connections that the web front ended or refused, by cause (exporter).",
     ("cause",),
+)
+CONFIG_LOADED = gauge(
+    "lakehouse_exporter_config_last_reload_successful",
+    "Whether the last attempt to read the configuration succeeded (exporter).",
+    unit="",
+)
+CONFIG_LOADED_AT = gauge(
+    "lakehouse_exporter_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last read with success (exporter).",
+)
+WEB_CONFIG_FAILURES = counter(
+    "lakehouse_exporter_web_config_failures_total",
+    "Times that a changed web configuration could not be used, and the one before was kept (exporter).",
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 
 class Rendering(NamedTuple):
-    """How a page was made: series left out by family, snapshots left out or old, pages so far, bytes of the one before."""
+    """How a page was made: series left out by family, snapshots left out or old, pages so far, series, and bytes before.
+
+    `bytes` is None where no page is written.
+    """
 
     dropped: Mapping[str, int]
     failed: int
     renders: int
-    bytes: int
-    shed: Mapping[str, int]
+    series: int
+    bytes: int | None
 
 
-def samples(view: View, rendering: Rendering) -> Iterator[Sample]:
+class Life(NamedTuple):
+    """What happened to the exporter itself: connections shed by cause, and how reading its configurations went.
+
+    `config_loaded` is whether the last attempt succeeded, `config_loaded_at` when one last did, in seconds since 1970.
+    """
+
+    shed: Mapping[str, int] = {}
+    config_loaded: bool = True
+    config_loaded_at: float | None = None
+    web_config_failures: int = 0
+
+
+def samples(view: View, rendering: Rendering, life: Life) -> Iterator[Sample]:
     """What to tell of the exporter itself, on a page that was made like this."""
     yield BUILD_INFO(1, version=__version__, python_version=platform.python_version())
     for (collector, target), outcome in sorted(view.outcomes.items()):
@@ -85,6 +116,12 @@ def samples(view: View, rendering: Rendering) -> Iterator[Sample]:
         yield DROPPED(count, family=family)
     yield UNRENDERED(rendering.failed)
     yield RENDERS(rendering.renders)
-    yield PAGE_BYTES(rendering.bytes)
-    for cause, count in sorted(rendering.shed.items()):
+    if rendering.bytes is not None:
+        yield PAGE_BYTES(rendering.bytes)
+    yield PAGE_SERIES(rendering.series)
+    for cause, count in sorted(life.shed.items()):
         yield SHED(count, cause=cause)
+    yield CONFIG_LOADED(int(life.config_loaded))
+    if life.config_loaded_at is not None:
+        yield CONFIG_LOADED_AT(life.config_loaded_at)
+    yield WEB_CONFIG_FAILURES(life.web_config_failures)

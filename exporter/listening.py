@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import socket
+import struct
 from collections.abc import MutableMapping
 
 BACKLOG = 1024
 FIRST_HANDED_OVER = 3
+# Of Linux' asm-generic/socket.h; Python has no name for it.
+SO_ATTACH_FILTER = 26
 
 
 def opened(address: str) -> socket.socket:
@@ -34,6 +39,25 @@ def handed_over(environ: MutableMapping[str, str], pid: int, first: int = FIRST_
         one.setblocking(False)
         found.append(one)
     return found
+
+
+def hush(listener: socket.socket) -> None:
+    """Lets nobody connect any more, where the kernel can do that; who is connected and waits to be accepted stays.
+
+    Closed without it, a listener resets who came between the last that was accepted and the end, and was told that it is
+    connected. With it such a client is not heard, asks again a second later, and is refused.
+    """
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # of classic BPF: return 0 bytes of every packet
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(nothing)))
+
+
+def name(listener: socket.socket) -> str:
+    """Where it listens: `127.0.0.1:10071`, `[::]:10071`, or the path of a UNIX socket."""
+    if listener.family == socket.AF_UNIX:
+        return str(listener.getsockname())
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:

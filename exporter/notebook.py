@@ -1,9 +1,12 @@
-"""An exporter inside a Spark session's own Python process: for notebooks, and where nothing can run beside the driver."""
+"""An exporter inside somebody's Python process: for notebooks, and for applications with a page of their own."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,9 +14,13 @@ import structlog
 
 from exporter import daemon, log
 from exporter.config import Config, Web, load
+from exporter.current import Current
+from exporter.snapshot import Store
 from exporter.sources import session
+from exporter.sources.drivers import Drivers
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from typing_extensions import Self
 
 
@@ -41,12 +48,38 @@ def attach(spark: Any, listen_address: str | None = None) -> Attached:
     Works on a classic session, whose driver has the listener's jar, and on Spark Connect from 4.0 on, without a jar.
     Raises SourceError where the session can't be followed, OSError where the address can't be listened on.
     """
-    settings: Config = load({}, {})
-    if not structlog.is_configured():
-        log.configure("warning", settings.log.format)
+    settings = _settings()
     if listen_address is not None:
         settings = msgspec.structs.replace(settings, web=Web(listen_address=(listen_address,)))
     source = session.of(spark, time.time)
     with contextlib.ExitStack() as stack:
-        front = stack.enter_context(daemon.running(source, None, settings))
+        front = stack.enter_context(daemon.running(source, None, Current(lambda: settings, time.time)))
         return Attached(stack.pop_all(), front.port)
+
+
+def register(registry: CollectorRegistry, spark: Any = None) -> contextlib.ExitStack:
+    """Shows our metrics in `registry`, of the streams of `spark`, else of the drivers on this machine.
+
+    What it returns ends that, by `close()` or at the end of a `with` block.
+    Which drivers those are the environment says, as for `lakehouse-exporter serve`. Raises ConfigError where it says what can't
+    be used, SourceError where the session can't be followed, ValueError where the registry has one of our names already.
+    """
+    from exporter.registry import CustomCollector
+
+    settings = _settings(os.environ)
+    source = Drivers(Path(settings.drivers.dir), time.time, time.monotonic) if spark is None else session.of(spark, time.time)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(source))
+        store = Store()
+        shown = CustomCollector(store.view, time.time)
+        registry.register(shown)
+        stack.callback(registry.unregister, shown)
+        stack.enter_context(daemon.following(source, store, None, Current(lambda: settings, time.time)))
+        return stack.pop_all()
+
+
+def _settings(environ: Mapping[str, str] | None = None) -> Config:
+    settings = load({}, environ or {})
+    if not structlog.is_configured():
+        log.configure("warning", settings.log.format)
+    return settings

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
 from exporter import __version__
 from exporter.collectors.spark import streaming
-from exporter.problems import Problem, has_failed, is_lost, is_stalled, last_failure, problems
+from exporter.problems import Problem, has_failed, is_lost, is_missing, is_overdue, is_stalled, last_failure, problems
 from exporter.snapshot import View
 from exporter.streaming import descriptions, driver, metrics
+from exporter.streaming.expected import Inventory
 from exporter.streaming.fold import DRIVER_LOST, FINISHED, UNTOLD
 from exporter.streaming.state import Failure, Query
 from exporter.streaming.view import AppView, History
 
 MAX_FAILURES = 20
 
-StreamState = Literal["failed", "lost", "stalled", "unknown", "untold", "running", "stopped", "finished"]
+StreamState = Literal["failed", "lost", "missing", "stalled", "unknown", "untold", "running", "stopped", "finished"]
 
 _BACKLOGS = {
     metrics.BACKLOG_ROWS.name: "rows",
@@ -52,7 +53,7 @@ class Stream(msgspec.Struct, frozen=True):
     """One query. `phase` is what it does now, where the driver tells; ages and delays are seconds before `at`.
 
     `state` is `unknown` while the driver does not answer: what ran when it last did may run no more. `untold` has ended,
-    and the event that tells how was lost.
+    and the event that tells how was lost. `missing` is expected, and nothing else is told of it: its ids are empty.
     """
 
     app: str
@@ -98,7 +99,10 @@ class CollectorRow(msgspec.Struct, frozen=True):
 
 
 class FailureRow(msgspec.Struct, frozen=True):
-    """One end by a failure; an empty query is a driver that was lost. `batch_id` is of the last batch told before it."""
+    """One end by a failure; an empty query is a driver that was lost. `batch_id` is of the last batch told before it.
+
+    `message` is the exception's first line, redacted; empty but where it was chosen to be shown.
+    """
 
     name: str = msgspec.field(name="class")
     at: float
@@ -107,6 +111,7 @@ class FailureRow(msgspec.Struct, frozen=True):
     batch_id: int | None
     condition: str | None
     run_page: str
+    message: str
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -126,14 +131,16 @@ def overview(view: View, now: float) -> Overview:
     """What `view` tells at `now`; snapshots that have expired tell nothing, as on the page."""
     records = [snapshot.record for snapshot in view.snapshots.values() if now < snapshot.expires]
     apps = [record for record in records if isinstance(record, AppView)]
+    inventories = [record for record in records if isinstance(record, Inventory)]
     past = [failure for record in records if isinstance(record, History) for failure in record.failures]
+    streams = [stream for app in apps for stream in _streams(app, now)]
     newest = sorted(past, key=lambda failure: failure.at, reverse=True)[:MAX_FAILURES]
     return Overview(
         at=now,
         version=__version__,
         ready=view.ready,
-        problems=problems(apps, view.outcomes, now),
-        streams=tuple(stream for app in apps for stream in _streams(app, now)),
+        problems=problems(apps, view.outcomes, now, inventories),
+        streams=(*streams, *_missing(inventories, {(stream.app, stream.query) for stream in streams}, now)),
         drivers=tuple(_driver(app) for app in apps),
         collectors=tuple(
             CollectorRow(name, target, outcome.succeeded, outcome.last_success, dict(outcome.failures))
@@ -173,6 +180,24 @@ def _streams(view: AppView, now: float) -> Iterator[Stream]:
             watermark_delay_seconds=None if watermark is None else now - watermark,
             run_page=page if query.epoch == view.driver.epoch else "",
         )
+
+
+def _missing(inventories: Iterable[Inventory], shown: Container[tuple[str, str]], now: float) -> Iterator[Stream]:
+    """A row for each expected query that is missed, and of which there is none."""
+    for query in (query for inventory in inventories for query in inventory.queries):
+        if (query.app, query.query) not in shown and (is_missing(query, now) or is_overdue(query, now)):
+            yield Stream(
+                app=query.app,
+                query=query.query,
+                query_id="",
+                run_id="",
+                state="missing",
+                active=False,
+                phase="",
+                trigger="",
+                failures=0,
+                last_signal_age_seconds=None if query.last_signal is None else now - query.last_signal,
+            )
 
 
 def _state(query: Query, view: AppView, now: float) -> StreamState:
@@ -227,5 +252,12 @@ def _driver(view: AppView) -> DriverRow:
 
 def _failure(failure: Failure) -> FailureRow:
     return FailureRow(
-        failure.name, failure.at, failure.app, failure.query, failure.batch_id, failure.condition, failure.run_page
+        failure.name,
+        failure.at,
+        failure.app,
+        failure.query,
+        failure.batch_id,
+        failure.condition,
+        failure.run_page,
+        failure.message,
     )

@@ -6,13 +6,14 @@ import dataclasses
 import math
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from exporter import catalogue, exposition, health
 from exporter.answer import Answer, text
-from exporter.exposition import Families, Prefixes
+from exporter.exposition import Families, Parts, Prefixes
+from exporter.health import Life
 from exporter.metric import Metric
 from exporter.negotiation import Wanted
 from exporter.snapshot import Snapshot, View
@@ -25,29 +26,29 @@ log = structlog.get_logger()
 
 
 class _Target:
-    """What is kept of one target: its last good families, as text too, and the record that they were made of."""
+    """What is kept of one target: its last good families, and the collectors and the record that they were made of."""
 
     def __init__(self) -> None:
-        self.record: object = None
+        self.made_of: tuple[object, ...] = ()
         self.families: Families = {}
-        self.texts: dict[Metric, str] = {}
         self.prefixes: Prefixes = {}
 
-    def render(self, snapshot: Snapshot, others: Iterable[_Target]) -> None:
-        """Makes the families anew, unless the record is the same.
+    def render(self, snapshot: Snapshot, others: Iterable[Families]) -> None:
+        """Makes the families anew, unless what they are made of is the same.
 
         Raises what a fault of ours raises, and ValueError where a series is one of another target's; the old ones stay.
         """
-        if self.record is not None and self.record == snapshot.record:
+        made_of = (snapshot.collectors, snapshot.record)
+        if self.made_of == made_of:
             return
         samples = (sample for collector in snapshot.collectors for sample in collector.samples(snapshot.record))
-        found = exposition.families(samples, catalogue.METRICS, self.prefixes)
-        for metric, series in found.items():
-            if series.keys() != self.families.get(metric, {}).keys():
-                _refuse_twins(metric, series, others)
+        found = exposition.families(samples, catalogue.METRICS, self.prefixes, snapshot.since)
+        for metric, family in found.items():
+            before = self.families.get(metric)
+            if before is None or family.series != before.series:
+                exposition.refuse_twins(metric, family, others)
         self.families = found
-        self.texts = {metric: "".join(series.values()) for metric, series in found.items()}
-        self.record = snapshot.record
+        self.made_of = made_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,22 +57,29 @@ class _Made:
 
     view: View
     until: float
-    texts: dict[Metric, list[str]]
+    parts: Parts
     answers: dict[Wanted, Answer]
 
 
 class Page:
-    """`/metrics` as a resource of the front: `kept` is at once, `made` may take long; safe to use from any thread."""
+    """`/metrics` as a resource of the front: `kept` is at once, `made` may take long; safe to use from any thread.
+
+    `life` tells what the exporter says of itself. With `created` OpenMetrics is told when each counter's counting began.
+    """
 
     def __init__(
         self,
         view: Callable[[], View],
         clock: Callable[[], float],
-        counts: Callable[[], Mapping[str, int]] = dict,
+        life: Callable[[], Life] = Life,
+        *,
+        created: bool = False,
     ) -> None:
         self._view = view
         self._clock = clock
-        self._counts = counts
+        self._life = life
+        self._created = created
+        self._since = clock()
         self._lock = threading.Lock()
         self._targets: dict[str, _Target] = {}
         self._made: _Made | None = None
@@ -94,7 +102,7 @@ class Page:
             if wanted not in made.answers:
                 if len(made.answers) >= MAX_KEPT:
                     made.answers.clear()
-                made.answers[wanted] = self._answer(made.texts, wanted)
+                made.answers[wanted] = self._answer(made.parts, wanted)
             return made.answers[wanted]
 
     def _holds(self, made: _Made) -> bool:
@@ -106,51 +114,27 @@ class Page:
         failed = 0
         for name, target in self._targets.items():
             try:
-                target.render(shown[name], (other for other in self._targets.values() if other is not target))
+                target.render(shown[name], [other.families for other in self._targets.values() if other is not target])
             except Exception:  # a fault of ours in one target must not take the page from the others: told in log and metric
                 log.exception("snapshot not rendered", target=name)
                 failed += 1
-        texts, dropped = _joined(list(self._targets.values()))
+        parts, dropped = exposition.bounded([target.families for target in self._targets.values()], catalogue.METRICS)
         self._renders += 1
-        rendering = health.Rendering(dropped, failed, self._renders, self._bytes, self._counts())
-        own = exposition.families(health.samples(view, rendering), health.METRICS)
+        rendering = health.Rendering(dropped, failed, self._renders, exposition.lines(parts), self._bytes)
+        own = exposition.families(health.samples(view, rendering, self._life()), health.METRICS, since=self._since)
         until = min((snapshot.expires for snapshot in shown.values()), default=math.inf)
-        return _Made(view, until, {**texts, **{metric: list(series.values()) for metric, series in own.items()}}, {})
+        return _Made(view, until, {**parts, **{metric: [family] for metric, family in own.items()}}, {})
 
-    def _answer(self, texts: Mapping[Metric, list[str]], wanted: Wanted) -> Answer:
-        parts: list[str] = []
-        for metric, its in texts.items():
-            if _is_wanted(metric, wanted.names):
-                parts.append(exposition.header(metric, openmetrics=wanted.openmetrics))
-                parts += its
+    def _answer(self, parts: Parts, wanted: Wanted) -> Answer:
+        chosen = {metric: its for metric, its in parts.items() if _is_wanted(metric, wanted.names)}
         process = exposition.process(openmetrics=wanted.openmetrics, names=wanted.names)
-        body = "".join(parts).encode() + process
+        body = exposition.text(chosen, openmetrics=wanted.openmetrics, created=self._created) + process
         self._bytes = len(body)
         if not wanted.gzip:
             return Answer(200, wanted.content_type, body)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
         packed = packer.compress(body) + packer.flush()
         return Answer(200, wanted.content_type, packed, (("Content-Encoding", "gzip"),))
-
-
-def _refuse_twins(metric: Metric, series: Mapping[tuple[str, ...], str], others: Iterable[_Target]) -> None:
-    for other in others:
-        if not series.keys().isdisjoint(other.families.get(metric, {})):
-            raise ValueError(f"metric {metric.name}: a series stands twice")
-
-
-def _joined(targets: Sequence[_Target]) -> tuple[dict[Metric, list[str]], dict[str, int]]:
-    """The targets' texts by family, in page order, within both caps, and how many series of which family were left out."""
-    sizes = {metric: sum(len(target.families.get(metric, ())) for target in targets) for metric in catalogue.METRICS}
-    if max(sizes.values()) <= exposition.MAX_SERIES_A_FAMILY and sum(sizes.values()) <= exposition.MAX_SERIES:
-        texts = {metric: [target.texts[metric] for target in targets if metric in target.texts] for metric in sizes}
-        return {metric: its for metric, its in texts.items() if its}, {}
-    whole: Families = {metric: {} for metric in sizes}
-    for target in targets:
-        for metric, series in target.families.items():
-            whole[metric].update(series)
-    kept, dropped = exposition.bounded(whole, exposition.MAX_SERIES_A_FAMILY, exposition.MAX_SERIES)
-    return {metric: list(series.values()) for metric, series in kept.items()}, dropped
 
 
 def _is_wanted(metric: Metric, names: tuple[str, ...]) -> bool:

@@ -11,16 +11,19 @@ from typing import Protocol
 import structlog
 
 from exporter import collectors
+from exporter.config import Config
 from exporter.errors import Reason, StorageError
+from exporter.metric import label_value
 from exporter.snapshot import Outcome, Snapshot, Store
 from exporter.storage import Storage
 from exporter.streaming import state as states
+from exporter.streaming.expected import Expected, watched
 from exporter.streaming.fold import fold
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import State
 from exporter.streaming.view import STALE_SECONDS, History, views, with_counters_of
 
-SOURCE = "drivers"
+SOURCE, EXPECTED = "drivers", "expected"
 # The first look waits for slow drivers, so that the first page is whole; later ones take what is there.
 FIRST_PATIENCE = 5.0
 PATIENCE = 0.5
@@ -43,12 +46,18 @@ class Follower:
     """Follows the drivers of one source; every step leaves a whole page in the Store."""
 
     def __init__(
-        self, source: Source, store: Store, storage: Storage | None, keep_ended: float, clock: Clock, monotonic: Clock
+        self,
+        source: Source,
+        store: Store,
+        storage: Storage | None,
+        config: Callable[[], Config],
+        clock: Clock,
+        monotonic: Clock,
     ) -> None:
         self._source = source
         self._store = store
         self._storage = storage
-        self._keep_ended = keep_ended
+        self._config = config
         self._clock = clock
         self._monotonic = monotonic
         self._state = _loaded(storage, clock())
@@ -56,6 +65,7 @@ class Follower:
         self._outcome = Outcome()
         self._troubles: dict[str, str] = {}
         self._patience = FIRST_PATIENCE
+        self._watched_since: dict[tuple[str, str], float] = {}
 
     def step(self) -> None:
         """One look at the drivers, folded, stored, and then published; never raises."""
@@ -70,13 +80,14 @@ class Follower:
         else:
             self._grade(self._monotonic() - began, reason)
             self._store.replace(SOURCE, snapshots, self._outcomes())
+            self._store.replace(EXPECTED, self._expected(self._clock()), {})
 
     def _look(self) -> Reason | None:
         observation = self._source.observe(states.positions(self._state), states.ended(self._state), self._patience)
         self._patience = PATIENCE
         self._tell_troubles(observation)
         before = self._state
-        self._state = fold(before, observation)
+        self._state = fold(before, observation, exceptions=self._config().web.show_exceptions)
         _tell_changes(before, self._state)
         unlisted = next((each.reason for each in _failures(observation) if not each.app_id and not each.epoch), None)
         return self._save() or unlisted
@@ -114,12 +125,25 @@ class Follower:
 
     def _snapshots(self, now: float) -> dict[str, Snapshot]:
         shown = self._state if self._stored is self._state else with_counters_of(self._state, self._stored)
+        config = self._config()
+        wanted = tuple(one for one in collectors.APPLICATION if getattr(config.collector, one.name))
         applications = {
-            app: Snapshot(view, collectors.APPLICATION, now + STALE_SECONDS)
-            for app, view in views(shown, now, self._keep_ended).items()
+            app: Snapshot(view, wanted, now + STALE_SECONDS, shown.since)
+            for app, view in views(shown, now, config.streaming.keep_ended).items()
         }
         # Of the source as a whole, as in the outcomes; what is past does not go stale.
         return {**applications, "": Snapshot(History(shown.last_failures), (), math.inf)}
+
+    def _expected(self, now: float) -> dict[str, Snapshot]:
+        """The streams that somebody counts on, whatever has become of their drivers."""
+        config = self._config()
+        named = [Expected(label_value(one.app), label_value(one.query), one.schedule) for one in config.expected]
+        # A stream is watched from when it was named on: what was never seen before that is not overdue.
+        self._watched_since = {(one.app, one.query): self._watched_since.get((one.app, one.query), now) for one in named}
+        if not named:
+            return {}
+        wanted = (collectors.EXPECTED,) if config.collector.expected else ()
+        return {"": Snapshot(watched(named, self._state, self._watched_since), wanted, math.inf)}
 
     def _outcomes(self) -> dict[tuple[str, str], Outcome]:
         """How the source as a whole went, and each driver that runs; what never told its name counts for the whole."""
@@ -133,12 +157,12 @@ class Follower:
         return outcomes
 
 
-def follow(follower: Follower, every: float, stop: threading.Event, monotonic: Clock) -> None:
-    """Steps until `stop`, `every` seconds from beginning to beginning; a step that takes longer delays the next one only."""
+def follow(follower: Follower, every: Clock, stop: threading.Event, monotonic: Clock) -> None:
+    """Steps until `stop`, `every()` seconds from beginning to beginning; a step that takes longer delays the next one only."""
     while not stop.is_set():
         began = monotonic()
         follower.step()
-        stop.wait(max(0.05, every - (monotonic() - began)))
+        stop.wait(max(0.05, every() - (monotonic() - began)))
 
 
 def _failures(observation: Observation) -> list[Failed]:

@@ -9,6 +9,7 @@ import msgspec
 
 from exporter.snapshot import Outcome
 from exporter.streaming import descriptions, driver, metrics
+from exporter.streaming.expected import Inventory, Watched
 from exporter.streaming.fold import DRIVER_LOST, FINISHED, STOPPED, UNTOLD
 from exporter.streaming.state import Driver, Query
 from exporter.streaming.view import STALE_SECONDS, AppView
@@ -20,6 +21,8 @@ STALLED_SECONDS = 300.0
 FUTURE_SECONDS = 300.0
 # A stream that failed and runs again is worth a word for this long.
 RECENT_SECONDS = 900.0
+# An expected stream that was never seen is missed when the exporter has watched for this long.
+GRACE_SECONDS = 60.0
 
 Severity = Literal["critical", "warning", "note"]
 _ORDER: tuple[Severity, ...] = ("critical", "warning", "note")
@@ -36,9 +39,14 @@ class Problem(msgspec.Struct, frozen=True):
     since: float | None = None
 
 
-def problems(apps: Iterable[AppView], outcomes: Mapping[tuple[str, str], Outcome], now: float) -> tuple[Problem, ...]:
+def problems(
+    apps: Iterable[AppView], outcomes: Mapping[tuple[str, str], Outcome], now: float, inventories: Iterable[Inventory] = ()
+) -> tuple[Problem, ...]:
     """All of them, the gravest first, and of those the newest."""
+    apps = tuple(apps)
     found = [*_of_collectors(outcomes, now)]
+    for inventory in inventories:
+        found += _of_expected(inventory, apps, now)
     for view in apps:
         found += _of_driver(view)
         for query in view.queries:
@@ -60,6 +68,16 @@ def is_stalled(query: Query, view: AppView, now: float) -> bool:
 def has_failed(query: Query) -> bool:
     """Whether the query's newest run ended by a failure."""
     return not query.active and query.ended_class not in (STOPPED, FINISHED, UNTOLD)
+
+
+def is_missing(query: Watched, now: float) -> bool:
+    """Whether a query that must run always does not."""
+    return query.interval is None and not query.active and _was_waited_for(query, now)
+
+
+def is_overdue(query: Watched, now: float) -> bool:
+    """Whether a query that must run so often has given no sign of life for longer."""
+    return query.interval is not None and now - _seen(query) > query.interval and _was_waited_for(query, now)
 
 
 def is_lost(known: Driver) -> bool:
@@ -97,6 +115,23 @@ def _of_query(query: Query, view: AppView, now: float) -> Iterator[Problem]:
         yield Problem("warning", "watermark_in_future", query.app, query.label, text)
 
 
+def _of_expected(inventory: Inventory, apps: Iterable[AppView], now: float) -> Iterator[Problem]:
+    shown = {(query.app, query.label): query for view in apps for query in view.queries}
+    running = {view.app for view in apps if not view.ended}
+    for query in inventory.queries:
+        seen = "" if query.last_signal is not None else " It was never seen."
+        app = "" if query.app in running else " No driver of its application is there."
+        known = shown.get((query.app, query.query))
+        # How it ended is told already.
+        told = known is not None and (has_failed(known) or known.ended_class == UNTOLD)
+        if is_missing(query, now) and not told:
+            text = f"Expected, and not running.{seen}{app}"
+            yield Problem("critical", "stream_missing", query.app, query.query, text, _seen(query))
+        elif is_overdue(query, now):
+            text = f"No sign of life; one is expected at least every {query.interval:.0f} seconds.{seen}{app}"
+            yield Problem("critical", "stream_overdue", query.app, query.query, text, _seen(query))
+
+
 def _of_driver(view: AppView) -> Iterator[Problem]:
     known = view.driver
     if is_lost(known):
@@ -122,6 +157,14 @@ def _of_collectors(outcomes: Mapping[tuple[str, str], Outcome], now: float) -> I
         elif outcome.last_success is not None and now - outcome.last_success > STALE_SECONDS:
             text = f"The collector {name} has not looked: what is shown is old."
             yield Problem("critical", "collector_failing", "", "", text, outcome.last_success)
+
+
+def _seen(query: Watched) -> float:
+    return query.since if query.last_signal is None else query.last_signal
+
+
+def _was_waited_for(query: Watched, now: float) -> bool:
+    return query.last_signal is not None or now - query.since >= GRACE_SECONDS
 
 
 def _last_sign(query: Query) -> float | None:

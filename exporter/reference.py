@@ -19,6 +19,7 @@ def metrics() -> str:
     sections = [
         ("Streaming queries", collectors.streaming.COLLECTOR.metrics),
         ("Drivers", collectors.driver.COLLECTOR.metrics),
+        ("Expected streams", collectors.EXPECTED.metrics),
         ("The exporter itself", health.METRICS),
     ]
     parts = [
@@ -46,13 +47,25 @@ def configuration() -> str:
         "<!-- Made by `make pages` from the declarations; edit those. -->\n\n"
         "Nothing has to be set. A flag wins over its environment variable, that over the file, that over the default.\n"
         "`--config.file` (or `LAKEHOUSE_EXPORTER_CONFIG_FILE`) names a YAML file; a key `a.b` is `b` under `a`.\n"
-        "Unknown keys are refused; every problem is told at once, and the exit code is 2.\n\n"
+        "Unknown keys are refused; every problem is told at once, and the exit code is 2.\n"
+        "`lakehouse-exporter check` reads the settings, tries what they name once, and says how it went.\n\n"
+        "SIGHUP, or `POST /-/reload` with `--web.enable-lifecycle`, has the settings read anew; those that take effect at\n"
+        "the start alone have a \u2021. Where they can't be used the old ones go on:\n"
+        "`lakehouse_exporter_config_last_reload_successful` is 0, and the log says why.\n\n"
         "| flag | environment | file | default | what it does |\n|---|---|---|---|---|\n" + rows + "\n"
         "A duration is `90s`, `10m`, `1h30m`, `250ms`, or a bare number of seconds. Several listen addresses are a\n"
         "list in the file, and stand with commas between them in the environment.\n\n"
         "```yaml\nweb:\n  listen_address: 127.0.0.1:10071\n"
         "storage:\n  path: /var/lib/lakehouse-exporter\nstreaming:\n  keep_ended: 10m\n```\n\n"
         "The listener in the driver has settings of its own, `spark.lakehouse.listener.*`: see listener/README.md.\n\n"
+        "## Expected streams\n\n"
+        "A stream that is not there tells nothing. Name those that you count on, in the file, and each has a series\n"
+        "`spark_streaming_query_expected` whether it runs or not:\n\n"
+        "```yaml\nexpected:\n  - app: orders\n    query: bronze\n"
+        "  - app: orders\n    query: nightly\n    schedule: 24h  # ends by itself: the longest time between two of its runs\n"
+        "```\n\n"
+        "`lakehouse-exporter expected --learn` prints this block from what runs now, and `lakehouse-exporter expected` says\n"
+        "which of the streams run.\n\n"
         "## TLS and passwords\n\n"
         "`--web.config.file` takes the [web configuration][] of Prometheus' exporters. It is re-read when it, or a\n"
         "certificate that it names, changes. While it is broken every request is answered with 500; TLS can't be\n"
@@ -80,7 +93,9 @@ def _row(metric: Metric) -> str:
 
 def _setting(setting: config.Setting) -> str:
     default = f"`{setting.default}`" if setting.default else ""
-    return f"| `{setting.flag}` | `{setting.variable}` | `{setting.key}` | {default} | {setting.help} |\n"
+    flag = f"--[no-]{setting.flag[2:]}" if setting.boolean else setting.flag
+    mark = " \u2021" if setting.fixed else ""
+    return f"| `{flag}`{mark} | `{setting.variable}` | `{setting.key}` | {default} | {setting.help} |\n"
 
 
 def _cell(text: str) -> str:

@@ -1,6 +1,9 @@
-"""A text that nothing prints by accident."""
+"""Keeps secrets from being shown: a text that nothing prints by accident, and foreign texts without what looks like one."""
 
 from __future__ import annotations
+
+import re
+from itertools import pairwise
 
 
 class Secret:
@@ -28,3 +31,67 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("***",)
+
+
+def redacted(text: str) -> str:
+    """`text` with `***` where it holds, or seems to hold, a secret.
+
+    What is named as one goes with all that follows it up to the next space or closing quote; what looks like one goes
+    unnamed. In doubt it goes. The time it takes grows linearly with the text.
+    """
+    with_aws_key = _AWS_KEY.search(text) is not None
+    for pattern in _UNNAMED:
+        text = pattern.sub(_ASTERISKS, text)
+    text = _RUN.sub(lambda run: _ASTERISKS if with_aws_key or _is_random(run[0]) else run[0], text)
+    for pattern in _NAMED:
+        text = pattern.sub(r"\g<name>" + _ASTERISKS, text)
+    return text
+
+
+def _is_random(run: str) -> bool:
+    """Whether a long run of letters and digits is a key and not a path, an identifier or a list of UUIDs.
+
+    Keys change between letters and digits, or between cases, more often than names that people make up.
+    """
+    rest = _UUID.sub("", run)
+    kinds = [0 if each.isdigit() else 1 if each.isupper() else 2 if each.islower() else None for each in rest]
+    switches = [pair for pair in pairwise(kinds) if None not in pair and pair[0] != pair[1]]
+    numbered = sum(0 in switch for switch in switches)
+    return numbered >= max(4, len(rest) / 10) or len(switches) >= max(15, 0.4 * len(rest)) or bool(_HEX.search(rest))
+
+
+_ASTERISKS = "***"
+
+_AWS_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}")
+# Before all others come those that hold spaces.
+_UNNAMED = (
+    re.compile(r"(?s)-----BEGIN[^-]{1,40}-----.*?(?:-----END[^-]{1,40}-----|\Z)"),
+    re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"),  # JSON Web Tokens, and those that are encrypted
+    re.compile(r"(?i)(?:dapi|dose|dkea)[0-9a-f]{8,}(?:-[0-9]{1,2})?"),  # Databricks
+    _AWS_KEY,
+    # A user and a password before a host: a container before a storage account (abfss://) is none.
+    re.compile(r"(?<=://)[^\s/?#:@]{0,256}:[^\s/?#]{1,512}(?=@)"),
+    re.compile(r"(?i)(?<=:thin:)[^\s/@]{1,128}/[^\s@]{1,256}(?=@)"),  # Oracle's
+)
+
+# As long as the shortest keys that have no name or form of their own: hexadecimal SHA-1, AWS.
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}")
+_HEX = re.compile(r"(?i)[0-9a-f]{40}")
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+# The end of a name, a quote that closes it, and what stands between a name and its value: `=`, `: `, `":"`, ` -> `, `%3D`,
+# or a space where the value is in quotes.
+_IS = r"""[\w.-]{0,64}[\\"'`\]]{0,4}(?:\s{0,3}(?:[=:]{1,2}>?|->|%3[ad])\s{0,3}|\s{1,3}(?=["']))"""
+_NAMED = (
+    # Values of several words: all that follows on the line.
+    re.compile(rf"(?i)(?P<name>(?:authorization|jaas\.config)(?!\w{{0,64}}Exception){_IS})[^\n]+"),
+    re.compile(r"(?i)(?P<name>\b(?:bearer|basic)\s{1,3})[\w+/.~=-]{6,}"),
+    # An exception is no name, though it may be called InvalidTokenException.
+    re.compile(
+        r"(?i)(?P<name>(?:password|passphrase|passwd|passcode|pwd|secret|token|credential|signature"
+        r"|(?:access|account|api|private|encryption|master|signing|storage)[ _.-]?key"
+        r"|(?<![a-z])(?:pass|sas|sig)(?![a-z]))"
+        rf"(?![\w.$]{{0,64}}(?:Exception|Error)){_IS})"
+        r"""(?:\\{0,3}"(?:[^"\\]|\\.)*|\\{0,3}'(?:[^'\\]|\\.)*|\S+)"""
+    ),
+)

@@ -12,11 +12,15 @@ from exporter.collector import Collector
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """One target's newest record, the collectors that can read it, and the second after which it no longer holds."""
+    """One target's newest record, the collectors that can read it, and the second after which it no longer holds.
+
+    `since` is when its counting began, in seconds since 1970; 0 where nobody knows.
+    """
 
     record: Any
     collectors: tuple[Collector, ...]
     expires: float
+    since: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import errno
 import math
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,8 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 0.25
 # Until then a process out of file descriptors waits for one; asked again at once, the kernel would say the same for ever.
 BREATH_SECONDS = 0.1
-# What a connection that has not asked yet is given when the front ends: its request may be on the way.
-FRESH_SECONDS = 0.5
+# What a connection that waits is given for one request more when the front ends: it may be on the way.
+LAST_REQUEST_SECONDS = 0.5
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Why connections and requests were turned away: the keys of `Front.counts()`.
 CAUSES = (
@@ -58,6 +59,7 @@ class Front:
         self._sweep: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listeners = list(sockets)
+        self._handed_over = bool(self._listeners)
         try:
             for address in addresses if not self._listeners else ():
                 self._listeners.append(listening.opened(address))
@@ -65,6 +67,7 @@ class Front:
             for one in self._listeners:
                 one.close()
             raise
+        self.addresses = tuple(map(listening.name, self._listeners))
         self.ports = tuple(int(one.getsockname()[1]) for one in self._listeners if one.family != socket.AF_UNIX)
         self._ending: asyncio.Future[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -113,6 +116,9 @@ class Front:
         self.count(cause)
         connection.deadline = math.inf
         one = self._connections.pop(connection, None)
+        if cause == "write" and one is not None:
+            # A reset: else the kernel would hold what is not read, megabytes a connection, for as long as the reader pleases.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if connection.transport is not None:
             connection.transport.abort()
         elif one is not None:
@@ -207,18 +213,15 @@ class Front:
     async def _closed(self, seconds: float) -> None:
         self._ending = self._loop.create_future()
         for listener in self._listeners:
-            # Whoever is in the queue was told that it is connected.
-            while self._accept(listener):
-                pass
             self._loop.remove_reader(listener)
+            # Whoever is in the queue was told that it is connected; that of one which was handed over is the next process's.
+            if not self._handed_over:
+                listening.hush(listener)
+                while self._accept(listener):
+                    pass
             listener.close()
         for connection in list(self._connections):
-            connection.finish()
-            if not connection.busy:
-                if connection.answered or not seconds:
-                    self.shed(connection, "closing")
-                else:
-                    connection.deadline = min(connection.deadline, time.monotonic() + min(FRESH_SECONDS, seconds))
+            connection.finish(min(LAST_REQUEST_SECONDS, seconds))
         self._look_whether_over()
         await asyncio.wait([self._ending], timeout=seconds)
         for connection in list(self._connections):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter.config import document, nearest
 from exporter.errors import ConfigError
+from exporter.yaml_file import document, nearest
 
 MAX_COST = 14
 _MAX_PEM_BYTES = 1024 * 1024

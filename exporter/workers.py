@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,9 +15,13 @@ T = TypeVar("T")
 
 
 class Workers:
-    """`count` threads called `name`; they are daemons, unlike concurrent.futures' own, which the interpreter waits for."""
+    """`count` threads called `name`; they are daemons, unlike concurrent.futures' own, which the interpreter waits for.
 
-    def __init__(self, name: str, count: int, waiting: int) -> None:
+    `niceness` is how far they stand back from the process's other threads where the system can do that.
+    """
+
+    def __init__(self, name: str, count: int, waiting: int, niceness: int = 0) -> None:
+        self._niceness = niceness
         self._work: Queue[Callable[[], None] | None] = Queue(waiting)
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
@@ -49,5 +56,9 @@ class Workers:
                 return
 
     def _run(self) -> None:
+        if self._niceness and sys.platform == "linux":  # elsewhere it would be the whole process that stands back
+            own = threading.get_native_id()
+            with contextlib.suppress(OSError):  # a sandbox may forbid it, and the work goes on
+                os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + self._niceness)
         while (work := self._work.get()) is not None and not self._over.is_set():
             work()

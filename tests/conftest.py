@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def no_log() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     logging.getLogger("py4j").setLevel(level)
+
+
+@pytest.fixture
+def handlers() -> Iterator[list[object]]:
+    """What SIGTERM, SIGINT and SIGHUP do before a test, and do again after it."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield list(before)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_help(words: list[str], run: Run) -> None:
     code, out, err = run(*words)
 
     assert (code, err) == (0, "")
-    assert [command for command in ("serve", "jar", "demo") if f"\n    {command} " not in out] == []
+    assert [command for command in ("serve", "check", "expected", "jar", "demo") if f"\n    {command} " not in out] == []
 
 
 def test_help_of_serve(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +172,7 @@ def test_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert wrong.returncode == 2
 
 
+@pytest.mark.usefixtures("handlers")
 def test_serve(run: Run, tmp_path: Path) -> None:
     """serve, ended by SIGTERM, is exit code 0, and its log is on standard error."""
 

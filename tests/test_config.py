@@ -7,20 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from exporter import config
-from exporter.config import absolute_path, drivers_dir, duration, home, listen_address, load, settings
+from exporter import collectors, config
+from exporter.config import Config, Expected, drivers_dir, home, load, settings
 from exporter.errors import ConfigError
+from exporter.values import absolute_path, boolean, duration, interval, listen_address, name
 
 BAD = sorted((Path(__file__).parent / "bad-config").iterdir())
 NAMES = [
     ("--web.listen-address", "LAKEHOUSE_EXPORTER_WEB_LISTEN_ADDRESS", "web.listen_address", ":10071"),
     ("--web.telemetry-path", "LAKEHOUSE_EXPORTER_WEB_TELEMETRY_PATH", "web.telemetry_path", "/metrics"),
     ("--web.max-connections", "LAKEHOUSE_EXPORTER_WEB_MAX_CONNECTIONS", "web.max_connections", "512"),
+    ("--web.enable-lifecycle", "LAKEHOUSE_EXPORTER_WEB_ENABLE_LIFECYCLE", "web.enable_lifecycle", "false"),
+    ("--web.openmetrics-created", "LAKEHOUSE_EXPORTER_WEB_OPENMETRICS_CREATED", "web.openmetrics_created", "false"),
+    ("--web.show-exceptions", "LAKEHOUSE_EXPORTER_WEB_SHOW_EXCEPTIONS", "web.show_exceptions", "false"),
     ("--web.config.file", "LAKEHOUSE_EXPORTER_WEB_CONFIG_FILE", "web.config_file", ""),
     ("--drivers.dir", "LAKEHOUSE_EXPORTER_DRIVERS_DIR", "drivers.dir", "~/.lakehouse-exporter/drivers"),
     ("--drivers.every", "LAKEHOUSE_EXPORTER_DRIVERS_EVERY", "drivers.every", "1s"),
     ("--storage.path", "LAKEHOUSE_EXPORTER_STORAGE_PATH", "storage.path", ""),
     ("--streaming.keep-ended", "LAKEHOUSE_EXPORTER_STREAMING_KEEP_ENDED", "streaming.keep_ended", "10m"),
+    ("--collector.streaming", "LAKEHOUSE_EXPORTER_COLLECTOR_STREAMING", "collector.streaming", "true"),
+    ("--collector.driver", "LAKEHOUSE_EXPORTER_COLLECTOR_DRIVER", "collector.driver", "true"),
+    ("--collector.expected", "LAKEHOUSE_EXPORTER_COLLECTOR_EXPECTED", "collector.expected", "true"),
     ("--shutdown.linger", "LAKEHOUSE_EXPORTER_SHUTDOWN_LINGER", "shutdown.linger", "0s"),
     ("--log.level", "LAKEHOUSE_EXPORTER_LOG_LEVEL", "log.level", "info"),
     ("--log.format", "LAKEHOUSE_EXPORTER_LOG_FORMAT", "log.format", "logfmt"),
@@ -30,11 +37,17 @@ OTHERS = {
     "web.listen_address": ("127.0.0.1:0,[::1]:0", ("127.0.0.1:0", "[::1]:0")),
     "web.telemetry_path": ("/m", "/m"),
     "web.max_connections": ("9", 9),
+    "web.enable_lifecycle": ("true", True),
+    "web.openmetrics_created": ("True", True),
+    "web.show_exceptions": ("TRUE", True),
     "web.config_file": ("/w", "/w"),
     "drivers.dir": ("/d", "/d"),
     "drivers.every": ("5s", 5.0),
     "storage.path": ("/s", "/s"),
     "streaming.keep_ended": ("1h", 3600.0),
+    "collector.streaming": ("false", False),
+    "collector.driver": ("False", False),
+    "collector.expected": ("FALSE", False),
     "shutdown.linger": ("30s", 30.0),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
@@ -68,8 +81,8 @@ def test_defaults() -> None:
     loaded = load({}, {})
 
     assert [value(loaded, key) for _, _, key, _ in NAMES] == [
-        *((":10071",), "/metrics", 512, None),
-        *(drivers_dir(), 1.0, None, 600.0, 0.0, "info", "logfmt"),
+        *((":10071",), "/metrics", 512, False, False, False, None),
+        *(drivers_dir(), 1.0, None, 600.0, True, True, True, 0.0, "info", "logfmt"),
     ]
 
 
@@ -291,3 +304,63 @@ def test_empty_section(tmp_path: Path) -> None:
     file.write_text("web:\n  # listen_address: :80\n")
 
     assert load({}, {}, file) == load({}, {})
+
+
+def test_collectors() -> None:
+    """Each collector has a switch, and each switch a collector."""
+    assert [setting.field for setting in settings() if setting.section == "collector"] == [one.name for one in collectors.ALL]
+
+
+@pytest.mark.parametrize("given", ["yes", "no", "1", "0", "", 1, None, "tru"])
+def test_no_boolean(given: object) -> None:
+    """True and false, in any case, are all that a switch takes; YAML 1.1's other words for them are quoted texts here."""
+    with pytest.raises(ValueError, match="is neither true nor false"):
+        boolean(given)
+
+
+@pytest.mark.parametrize("given", ["", "  ", None, 5, ["a"]])
+def test_no_name(given: object) -> None:
+    """A name is a text with something in it."""
+    with pytest.raises(ValueError, match="a name is expected"):
+        name(given)
+
+
+def test_interval() -> None:
+    """An interval is a duration of more than nothing."""
+    assert interval("24h") == 86400.0
+    with pytest.raises(ValueError, match="longer than 0 seconds is expected"):
+        interval("0s")
+
+
+def test_expected(tmp_path: Path) -> None:
+    """The streams that a file names, in its order; without a schedule one must run always."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("expected:\n- {app: b, query: two, schedule: 24h}\n- {app: a, query: one}\n")
+
+    assert load({}, {}, file).expected == (Expected("b", "two", 86400.0), Expected("a", "one"))
+
+
+@pytest.mark.parametrize("content", ["expected:\n", "expected: []\n"])
+def test_nothing_expected(content: str, tmp_path: Path) -> None:
+    """An empty list, or one whose entries are all commented out, names nothing."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+
+    assert load({}, {}, file) == Config()
+
+
+def test_every_problem_of_expected(tmp_path: Path) -> None:
+    """Each entry's every mistake is told at once, with its number."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "expected:\n- {app: a, query: one, schedule: soon, querry: x}\n- {query: ''}\n- text\n- {app: a, query: b}\n- {app: a, query: b}\n"
+    )
+
+    assert problems({}, {}, file) == (
+        f"{file}: expected[0]: unknown key 'querry'; did you mean 'query'?",
+        f"{file}: expected[0].schedule: 'soon' is no duration; write 90s, 10m or 1h30m",
+        f"{file}: expected[1]: app is missing",
+        f"{file}: expected[1].query: a name is expected, not ''",
+        f"{file}: expected[2]: a stream is expected, as in {{app: orders, query: bronze}}, not 'text'",
+        f"{file}: expected[4]: the same stream as [3]",
+    )

@@ -46,18 +46,31 @@ class Exporter:
 
         def port() -> str | None:
             assert self.process.poll() is None, self.told()
-            found = re.search(r" port=(\d+)", self.told())
+            found = re.search(r" address=\S+:(\d+)", self.told())
             return found and found[1]
 
         return int(eventually(port, "it serves", within=20))
 
-    def asked(self, path: str) -> tuple[int, str]:
+    def asked(self, path: str, method: str = "GET") -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port()}{path}", method=method)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port()}{path}", timeout=10) as reply:
+            with urllib.request.urlopen(request, timeout=10) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as refused:
             with refused:
                 return refused.code, refused.read().decode()
+
+    def page_with(self, text: str) -> str:
+        """The first page that holds `text`."""
+
+        def page() -> str | None:
+            shown = self.asked("/metrics")[1]
+            return shown if text in shown else None
+
+        return eventually(page, f"the page has {text}", within=10)
+
+    def posted(self, path: str) -> tuple[int, str]:
+        return self.asked(path, method="POST")
 
     def ready(self) -> Exporter:
         eventually(lambda: self.asked("/-/ready")[0] == 200, "it is ready", within=20)
@@ -89,8 +102,8 @@ def test_end(number: signal.Signals, exporters: list[Exporter], tmp_path: Path) 
     exporter.process.send_signal(number)
 
     assert exporter.ended() == 0
-    assert re.sub(r"timestamp=\S+ ", "", re.sub(r"port=\d+", "port=N", exporter.told())) == (
-        f"level=info event=serving address=127.0.0.1:0 port=N drivers={tmp_path}/drivers\nlevel=info event=ended\n"
+    assert re.sub(r"timestamp=\S+ ", "", re.sub(r":\d+ ", ":N ", exporter.told())) == (
+        f"level=info event=serving address=127.0.0.1:N drivers={tmp_path}/drivers\nlevel=info event=ended\n"
     )
 
 
@@ -213,7 +226,7 @@ def test_paths(exporters: list[Exporter], tmp_path: Path) -> None:
     root = start(exporters, tmp_path / "other", "--web.telemetry-path=/").ready()
 
     assert [moved.asked(path)[0] for path in ("/m", "/metrics", "/")] == [200, 404, 200]
-    assert len(re.findall(r" port=(\d+)", moved.told())) == 2
+    assert len(re.findall(r" address=\S+:(\d+)", moved.told())) == 2
     assert root.asked("/")[1].startswith("# HELP ")
     assert root.asked("/-/healthy") == (200, "healthy\n")
 
@@ -240,6 +253,96 @@ def test_whole(exporters: list[Exporter], tmp_path: Path) -> None:
     assert TOKEN not in log + again.told() + page
 
 
+GOOD = "lakehouse_exporter_config_last_reload_successful 1\n"
+BAD = "lakehouse_exporter_config_last_reload_successful 0\n"
+EXPECTED = 'spark_streaming_query_expected{app="shop",query="orders"} 1\n'
+
+
+def test_hang_up(exporters: list[Exporter], tmp_path: Path) -> None:
+    """SIGHUP reads the settings anew; a broken file is told in log and metric and changes nothing, a mended one holds."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("expected: []\n")
+    exporter = start(exporters, tmp_path, f"--config.file={file}").ready()
+    before = exporter.asked("/metrics")[1]
+    file.write_text("expected: [{app: shop, query: orders}]\n")
+    exporter.process.send_signal(signal.SIGHUP)
+    exporter.page_with(EXPECTED)
+    file.write_text("expected: [{app: shop}]\n")
+    exporter.process.send_signal(signal.SIGHUP)
+    broken = exporter.page_with(BAD)
+    file.write_text("collector: {expected: false}\nexpected: [{app: shop, query: orders}]\n")
+    exporter.process.send_signal(signal.SIGHUP)
+    exporter.page_with(GOOD)
+    eventually(lambda: EXPECTED not in exporter.asked("/metrics")[1], "the collector is off", within=10)
+    exporter.process.terminate()
+
+    assert exporter.ended() == 0
+    assert (GOOD in before, EXPECTED in before, EXPECTED in broken) == (True, False, True)
+    assert f'problem="{file}: expected[0]: query is missing"' in exporter.told()
+
+
+def test_hang_up_while_lingering(exporters: list[Exporter], tmp_path: Path) -> None:
+    """SIGHUP is no second word that ends."""
+    exporter = start(exporters, tmp_path, "--shutdown.linger=1h").ready()
+    exporter.process.terminate()
+    eventually(lambda: "event=lingering" in exporter.told(), "it lingers", within=10)
+    exporter.process.send_signal(signal.SIGHUP)
+    eventually(lambda: 'event="settings read anew"' in exporter.told(), "it reads", within=10)
+    lingering = exporter.asked("/metrics")[0]
+    exporter.process.terminate()
+
+    assert lingering == 200
+    assert exporter.ended() == 0
+
+
+def test_reload_by_request(exporters: list[Exporter], tmp_path: Path) -> None:
+    """POST /-/reload, where it is enabled, reads the settings anew and says whether they could be used; GET does nothing."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("log: {level: info}\n")
+    exporter = start(exporters, tmp_path, f"--config.file={file}", "--web.enable-lifecycle").ready()
+    good = exporter.posted("/-/reload")
+    got = exporter.asked("/-/reload")
+    file.write_text("log: {level: loud}\n")
+    bad = exporter.posted("/-/reload")
+
+    assert good == (200, "settings read anew\n")
+    assert got == (405, "method not allowed\n")
+    assert bad == (500, "settings not read anew; the log says why\n")
+
+
+def test_no_reload_by_request(exporters: list[Exporter], tmp_path: Path) -> None:
+    """Where it is not enabled, there is no such path."""
+    exporter = start(exporters, tmp_path).ready()
+
+    assert exporter.posted("/-/reload") == (404, "not found\n")
+
+
+def test_log_level_changes(exporters: list[Exporter], tmp_path: Path) -> None:
+    """The log follows the settings that are read anew."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("log: {format: logfmt}\n")
+    exporter = start(exporters, tmp_path, f"--config.file={file}").ready()
+    file.write_text("log: {format: json}\n")
+    exporter.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "settings read anew" in exporter.told(), "it reads", within=10)
+    exporter.process.terminate()
+
+    assert exporter.ended() == 0
+    assert json.loads(exporter.told().splitlines()[-1])["event"] == "ended"
+
+
+def test_collector_is_off(exporters: list[Exporter], tmp_path: Path) -> None:
+    """A collector that is switched off has no series; the others have theirs."""
+    (tmp_path / "drivers").mkdir()
+    with Bridge(says(answer([started(1)]))) as bridge:
+        content = {"version": 1, "port": bridge.port, "token": TOKEN, "appId": "shop-id", "epoch": "e1"}
+        (tmp_path / "drivers" / "shop-id.json").write_text(json.dumps(content))
+        exporter = start(exporters, tmp_path, "--no-collector.streaming").ready()
+        page = exporter.page_with("spark_driver_reachable")
+
+    assert "spark_streaming_query" not in page
+
+
 # In this process
 
 
@@ -254,7 +357,7 @@ def test_serve(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     told: SimpleQueue[int] = SimpleQueue()
     config = settings(tmp_path, **{"storage.path": str(tmp_path / "state")})
-    serving = threading.Thread(target=daemon.serve, args=(config, told))
+    serving = threading.Thread(target=daemon.serve, args=(lambda: config, told))
     serving.start()
     eventually(lambda: any(thread.name == "drivers" for thread in threading.enumerate()), "it follows", within=10)
     told.put(signal.SIGTERM)
@@ -272,7 +375,7 @@ def test_serve_lingering(told_again: bool, tmp_path: Path) -> None:  # noqa: FBT
     if told_again:
         told.put(signal.SIGTERM)
     serving = threading.Thread(
-        target=daemon.serve, args=(settings(tmp_path, **{"shutdown.linger": "1h" if told_again else "10ms"}), told)
+        target=daemon.serve, args=(lambda: settings(tmp_path, **{"shutdown.linger": "1h" if told_again else "10ms"}), told)
     )
     serving.start()
     serving.join(10)
@@ -294,6 +397,6 @@ def test_storage_is_given_back(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         config = settings(tmp_path, **{"web.listen_address": address, "storage.path": str(tmp_path / "state")})
         with pytest.raises(OSError, match="Address already in use"):
-            daemon.serve(config, SimpleQueue())
+            daemon.serve(lambda: config, SimpleQueue())
     with opened(tmp_path / "state"):
         pass

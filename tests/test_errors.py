@@ -27,8 +27,14 @@ def test_reasons() -> None:
     """Reasons are label values: a closed set of words in small letters."""
     assert [reason.value for reason in Reason] == [
         "refused",
+        "unreachable",
+        "tls",
         "timeout",
         "unauthorized",
+        "forbidden",
+        "not_found",
+        "throttled",
+        "server_error",
         "disconnected",
         "bad_answer",
         "unreadable",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as ClientFamily
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter.exposition import Prefixes, bounded, families, number, process, text
+from exporter.exposition import Parts, Prefixes, bounded, families, lines, number, process, refuse_twins, text
 from exporter.metric import Buckets, Metric, Sample, counter, gauge, histogram
 
 DEPTH = gauge("lake_depth_rows", "How deep\nthe \\ lake is (its origin).", ("app", "query"))
@@ -24,8 +25,20 @@ ORDER = (DEPTH, ROWS, WAIT, UP)
 Read = list[tuple[str, dict[str, str], str]]
 
 
+SINCE = 1_700_000_000.25
+
+
+def whole(*targets: Iterable[Sample], since: float = 0.0) -> Parts:
+    return bounded([families(samples, ORDER, since=since) for samples in targets], ORDER)[0]
+
+
 def page(*samples: Sample) -> str:
-    return text(families(samples, ORDER)).decode()
+    return text(whole(samples)).decode()
+
+
+def series(parts: Parts) -> dict[str, list[str]]:
+    """What stands before each value, by metric."""
+    return {metric.name: [one for family in its for one in family.series] for metric, its in parts.items()}
 
 
 def read(document: str) -> Read:
@@ -157,12 +170,12 @@ def test_number(value: float, written: str) -> None:
 
 def test_order() -> None:
     """Families stand in catalogue order, whatever the order of samples; the members of one stay together."""
-    found = families([UP(1), ROWS(1, app="b"), DEPTH(1, app="a", query="q"), ROWS(2, app="a")], ORDER)
+    found = whole([UP(1), ROWS(1, app="b"), DEPTH(1, app="a", query="q"), ROWS(2, app="a")])
 
-    assert [(metric.name, list(series)) for metric, series in found.items()] == [
-        ("lake_depth_rows", [("a", "q")]),
-        ("lake_rows_total", [("b",), ("a",)]),
-        ("lake_up", [()]),
+    assert list(series(found).items()) == [
+        ("lake_depth_rows", ['lake_depth_rows{app="a",query="q"} ']),
+        ("lake_rows_total", ['lake_rows_total{app="b"} ', 'lake_rows_total{app="a"} ']),
+        ("lake_up", ["lake_up "]),
     ]
 
 
@@ -192,35 +205,59 @@ def test_unfit(sample: Sample) -> None:
         families([sample], ORDER)
 
 
-def test_cap_of_a_family() -> None:
-    """A family over its cap keeps its first series, and what it loses is counted exactly."""
-    found = families([*(ROWS(i, app=i) for i in range(7)), UP(1)], ORDER)
-    kept, dropped = bounded(found, a_family=3, overall=100)
+def test_twins() -> None:
+    """A series that another target has told already is refused by its metric's name; another series is not."""
+    found = families([ROWS(1, app="a")], ORDER)
+    refuse_twins(ROWS, found[ROWS], [families([ROWS(1, app="b")], ORDER), families([UP(1)], ORDER)])
 
-    assert {metric: list(series) for metric, series in kept.items()} == {ROWS: [("0",), ("1",), ("2",)], UP: [()]}
+    with pytest.raises(ValueError, match=r"^metric lake_rows_total: a series stands twice$"):
+        refuse_twins(ROWS, found[ROWS], [families([ROWS(2, app="b"), ROWS(2, app="a")], ORDER)])
+
+
+def test_cap_of_a_family() -> None:
+    """A family over its cap keeps its first series over all targets, and what it loses is counted exactly."""
+    found = [families([*(ROWS(i, app=i) for i in some), UP(1)], ORDER) for some in (range(2), range(2, 5), range(5, 7))]
+    kept, dropped = bounded(found, (ROWS,), a_family=3, overall=100)
+
+    assert text(kept).decode().splitlines()[2:] == [f'lake_rows_total{{app="{i}"}} {i}' for i in range(3)]
     assert dropped == {"lake_rows_total": 4}
+
+
+def test_cap_within_histograms() -> None:
+    """A histogram's series is kept with all its lines, or not at all, whatever stands in its labels."""
+    found = families([WAIT(Buckets((1, 0, 2, 3), 99.5), app=app) for app in ("a\u2028\\", "b")], ORDER)
+    kept, dropped = bounded([found], ORDER, a_family=1, overall=100)
+
+    assert text(kept).decode() == page(WAIT(Buckets((1, 0, 2, 3), 99.5), app="a\u2028\\"))
+    assert (lines(kept), dropped) == (6, {"lake_wait_seconds": 1})
 
 
 def test_overall_cap() -> None:
     """What is over the overall cap is cut from the page's end; families that are wholly over it vanish and are counted."""
     found = families([*(DEPTH(i, app=i, query="q") for i in range(3)), *(ROWS(i, app=i) for i in range(3)), UP(1)], ORDER)
-    kept, dropped = bounded(found, a_family=100, overall=4)
+    kept, dropped = bounded([found], ORDER, a_family=100, overall=4)
 
-    assert {metric.name: len(series) for metric, series in kept.items()} == {"lake_depth_rows": 3, "lake_rows_total": 1}
+    assert {name: len(its) for name, its in series(kept).items()} == {"lake_depth_rows": 3, "lake_rows_total": 1}
     assert dropped == {"lake_rows_total": 2, "lake_up": 1}
 
 
-@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 5), st.integers(0, 12))
-def test_any_cap(apps: list[int], a_family: int, overall: int) -> None:
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 3), st.integers(0, 5), st.integers(0, 12))
+def test_any_cap(apps: list[int], targets: int, a_family: int, overall: int) -> None:
     """Whatever the caps: kept and dropped are all there were, no cap is passed, and the same first series survive."""
     unique = list(dict.fromkeys(apps))
-    found = families([sample for app in unique for sample in (ROWS(1, app=app), DEPTH(1, app=app, query="q"))], ORDER)
-    kept, dropped = bounded(found, a_family, overall)
+    found = [
+        families([sample for app in unique[i::targets] for sample in (ROWS(1, app=app), DEPTH(1, app=app, query="q"))], ORDER)
+        for i in range(targets)
+    ]
+    parts, dropped = bounded(found, ORDER, a_family, overall)
+    kept, all_of_them = series(parts), series(bounded(found, ORDER)[0])
 
-    assert sum(map(len, kept.values())) + sum(dropped.values()) == sum(map(len, found.values()))
+    assert sum(map(len, kept.values())) + sum(dropped.values()) == sum(map(len, all_of_them.values()))
     assert sum(map(len, kept.values())) <= overall
-    for metric, series in kept.items():
-        assert list(series) == list(found[metric])[: min(a_family, len(series))]
+    assert lines(parts) == sum(map(len, kept.values()))
+    assert sum(not line.startswith("#") for line in text(parts).decode().splitlines()) == lines(parts)
+    for name, its in kept.items():
+        assert its == all_of_them[name][: min(a_family, len(its))]
 
 
 LABEL = st.text(max_size=20) | st.text(st.sampled_from('"\\\n{},= #le\u2028\u0085'), max_size=12)
@@ -280,3 +317,45 @@ def test_alternating_families() -> None:
     samples = [ROWS(1, app="a"), UP(1), ROWS(2, app="b"), DEPTH(3, app="a", query="q"), UP(0)][:4]
 
     assert [metric.name for metric in families(samples, ORDER)] == ["lake_depth_rows", "lake_rows_total", "lake_up"]
+
+
+def test_created() -> None:
+    """OpenMetrics is told when counting began after all other samples of a series; a gauge, and a target without, has none."""
+    known = [ROWS(1, app="a b"), ROWS(2, app="b"), WAIT(Buckets((1, 0, 2, 3), 99.5), app="a"), UP(1)]
+    parts, _ = bounded([families(known, ORDER, since=SINCE), families([ROWS(3, app="c")], ORDER)], ORDER)
+    written = text(parts, openmetrics=True, created=True).decode()
+
+    assert [line for line in written.splitlines() if not line.startswith("#")] == [
+        'lake_rows_total{app="a b"} 1',
+        'lake_rows_created{app="a b"} 1700000000.25',
+        'lake_rows_total{app="b"} 2',
+        'lake_rows_created{app="b"} 1700000000.25',
+        'lake_rows_total{app="c"} 3',
+        'lake_wait_seconds_bucket{app="a",le="0.5"} 1',
+        'lake_wait_seconds_bucket{app="a",le="1.0"} 1',
+        'lake_wait_seconds_bucket{app="a",le="60.0"} 3',
+        'lake_wait_seconds_bucket{app="a",le="+Inf"} 6',
+        'lake_wait_seconds_sum{app="a"} 99.5',
+        'lake_wait_seconds_count{app="a"} 6',
+        'lake_wait_seconds_created{app="a"} 1700000000.25',
+        "lake_up 1",
+    ]
+    assert text(parts, created=True) == text(parts)
+
+
+@given(SAMPLES)
+def test_created_parser(samples: list[Sample]) -> None:
+    """prometheus_client's OpenMetrics parser reads one `_created` for each series of a counter or a histogram, and all else."""
+    written = text(whole(samples, since=SINCE), openmetrics=True, created=True).decode()
+    found = [one for family in openmetrics_families(f"{written}# EOF\n") for one in family.samples]  # type: ignore[no-untyped-call]
+    created = [(one.name, one.labels, one.value) for one in found if one.name.endswith("_created")]
+    counted = [(metric, values) for metric, values, _ in samples if metric in (ROWS, WAIT)]
+
+    assert sorted(created, key=repr) == sorted(
+        (
+            (f"{metric.name.removesuffix('_total')}_created", dict(zip(metric.labels, values, strict=True)), SINCE)
+            for metric, values in counted
+        ),
+        key=repr,
+    )
+    assert len(found) - len(created) == len(meant(samples))

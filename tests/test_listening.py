@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import socket
 import subprocess
 import sys
 from contextlib import closing
 
 import pytest
 
-from exporter.listening import handed_over, opened
-from tests.peers import SCRAPE, said
+from exporter.listening import handed_over, hush, opened
+from tests.peers import PAGE, SCRAPE, connected, fronted, rest, said
 
 ACTIVATED = """
 import os, sys
@@ -67,3 +70,32 @@ def test_handed_over() -> None:
             assert said(port, SCRAPE).endswith(b"activated\n")
             child.communicate(timeout=10)
     assert child.returncode == 0
+
+
+def test_handed_on() -> None:
+    """A socket that was handed over outlives the front: who connects after its end is answered by the next."""
+    with closing(opened("127.0.0.1:0")) as listener:
+        with fronted(sockets=[listener.dup()]) as first:
+            first.close(5.0)
+        with closing(connected(listener.getsockname()[1])) as peer:
+            peer.sendall(SCRAPE)
+            with fronted(sockets=[listener.dup()]):
+                assert rest(peer).endswith(PAGE)
+
+
+def test_hush() -> None:
+    """Who was connected before can still be accepted; who comes after is not told that it is connected, but refused in the end."""
+    with closing(opened("127.0.0.1:0")) as listener, closing(connected(listener.getsockname()[1])) as before:
+        hush(listener)
+        with closing(socket.socket()) as after:
+            after.setblocking(False)
+            assert after.connect_ex(listener.getsockname()) == errno.EINPROGRESS
+            accepted, name = listener.accept()
+            accepted.close()
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+            listener.close()
+            select.select([], [after], [], 10)
+
+            assert name == before.getsockname()
+            assert after.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
+import time
 import types
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 import exporter
 from exporter import daemon
 from exporter.config import load
-from exporter.errors import SourceError
+from exporter.current import Current
+from exporter.errors import ConfigError, SourceError
 from exporter.streaming.observation import Observation
 from tests.e2e.waiting import eventually
+from tests.sources.answers import answer, started
+from tests.sources.bridge import TOKEN, Bridge, says
 from tests.streaming.rings import Ring
 
 
@@ -80,7 +88,55 @@ def test_source_is_let_go_where_nothing_can_be_served() -> None:
     source = Closed()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = load({"web.listen_address": f"127.0.0.1:{taken.getsockname()[1]}"}, {})
-        with pytest.raises(OSError, match="can't listen"), daemon.running(source, None, settings):
+        with pytest.raises(OSError, match="can't listen"), daemon.running(source, None, Current(lambda: settings, time.time)):
             pass
 
     assert source.closed
+
+
+def test_registered() -> None:
+    """The session's streams are in the application's own registry, beside its metrics; after the block they are gone."""
+    ring, registry = Ring(), CollectorRegistry()
+    ring.started_query("orders")
+    Gauge("of_the_application", "Its own.", registry=registry).set(5)
+
+    def shown() -> str:
+        return generate_latest(registry).decode()
+
+    with exporter.register(registry, session(ring)):
+        eventually(lambda: 'spark_streaming_query_active{app="etl",query="orders"} 1' in shown(), "it is shown", within=20)
+        during = shown()
+
+    assert ("of_the_application 5.0" in during, "process_cpu" in during) == (True, False)
+    assert shown() == "# HELP of_the_application Its own.\n# TYPE of_the_application gauge\nof_the_application 5.0\n"
+
+
+def test_registered_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a session, the drivers of the folder that the environment names are shown."""
+    registry = CollectorRegistry()
+    with Bridge(says(answer([started(1)]))) as bridge:
+        content = {"version": 1, "port": bridge.port, "token": TOKEN, "appId": "shop-id", "epoch": "e1"}
+        (tmp_path / "shop-id.json").write_text(json.dumps(content))
+        monkeypatch.setenv("LAKEHOUSE_EXPORTER_DRIVERS_DIR", str(tmp_path))
+        with exporter.register(registry):
+            labels = {"app": "shop", "query": "orders"}
+            eventually(lambda: registry.get_sample_value("spark_streaming_query_active", labels), "it is shown", within=20)
+
+
+def test_not_registered() -> None:
+    """A registry that has one of our names already refuses, and nothing is followed; nor where the environment is wrong."""
+    ring, registry = Ring(), CollectorRegistry()
+    Gauge("spark_driver_reachable", "Another's.", registry=registry)
+    before = set(threading.enumerate())
+
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        exporter.register(registry, session(ring))
+    assert set(threading.enumerate()) == before
+
+
+def test_registered_with_bad_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment says wrongly is told before anything is followed."""
+    monkeypatch.setenv("LAKEHOUSE_EXPORTER_DRIVERS_EVERY", "never")
+
+    with pytest.raises(ConfigError, match="LAKEHOUSE_EXPORTER_DRIVERS_EVERY: 'never' is no duration"):
+        exporter.register(CollectorRegistry())

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exporter import __version__
+from exporter import __version__, config
 from exporter.errors import Reason
 from exporter.landing import API, CONTENT_SECURITY_POLICY, resources
 from exporter.overview import as_json, overview
@@ -220,6 +220,55 @@ def test_an_end_that_nobody_told(fleet: Fleet) -> None:
         fleet.look()
 
     assert said(fleet)["streams"][0]["state"] == "untold"
+
+
+def test_an_expected_stream_that_is_missing(fleet: Fleet) -> None:
+    """An expected stream of which nothing else is told has a row of its own; one that is shown has one row alone."""
+    fleet.config = config.Config(
+        expected=(
+            config.Expected("etl", "late", None),
+            config.Expected("etl", "orders", 1.0),
+            config.Expected("etl", "gone", None),
+        )
+    )
+    ring = fleet.driver("etl")
+    stream(ring, "orders")
+    stream(ring, "gone")
+    fleet.look()
+    ring.terminated("gone", run="run-gone")
+    ring.running(("orders", "run-orders"))
+    fleet.look()
+    fleet.now += 601
+    fleet.look()
+    told = said(fleet)
+
+    assert [(one["query"], one["state"], one["last_signal_age_seconds"]) for one in told["streams"]] == [
+        ("orders", "stalled", 604.0),
+        ("late", "missing", None),
+        ("gone", "missing", 604.0),
+    ]
+    assert sorted((one["kind"], one["query"]) for one in told["problems"]) == [
+        ("stream_missing", "gone"),
+        ("stream_missing", "late"),
+        ("stream_overdue", "orders"),
+        ("stream_stalled", "orders"),
+    ]
+
+
+def test_exceptions_by_choice(fleet: Fleet) -> None:
+    """The first line of a failure's exception is told where that was chosen, and nowhere else."""
+    ring = fleet.driver("etl")
+    ring.now = NOW - 9
+    ring.started_query("a")
+    ring.terminated("a", exception="java.lang.OutOfMemoryError: Java heap space\n\tat a.b.C")
+    fleet.look()
+    quiet = [one["message"] for one in said(fleet)["failures"]]
+    chosen = Fleet(config.Config(web=config.Web(show_exceptions=True)))
+    chosen.rings = fleet.rings
+    chosen.look()
+
+    assert quiet == [""]
+    assert [one["message"] for one in said(chosen)["failures"]] == ["java.lang.OutOfMemoryError: Java heap space"]
 
 
 def test_what_has_expired(fleet: Fleet) -> None:

@@ -1,5 +1,6 @@
 """exporter/page.py, exporter/health.py and exporter/catalogue.py"""
 
+import dataclasses
 import gzip
 import re
 import threading
@@ -12,15 +13,17 @@ from prometheus_client.metrics_core import Metric as ClientFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import __version__, catalogue, collectors, exposition, health
+from exporter import __version__, catalogue, collectors, health
 from exporter.answer import Answer
 from exporter.collector import Collector
 from exporter.errors import Reason
-from exporter.metric import Sample, gauge
+from exporter.metric import Buckets, Sample, gauge
 from exporter.negotiation import Wanted
 from exporter.page import Page, page
 from exporter.snapshot import Outcome, Snapshot, View
 from exporter.streaming import driver
+from exporter.streaming.driver import EVENTS_LOST
+from exporter.streaming.metrics import BATCH_DURATION
 
 REACHABLE = driver.REACHABLE
 NOW = 1_800_000_000.0
@@ -94,56 +97,72 @@ def test_order() -> None:
     written = page(View({"drivers/a": snapshot("a")}, {}, ready=True), NOW).decode()
     families = [line.split()[2] for line in written.splitlines() if line.startswith("# TYPE ")]
 
-    assert families[:5] == [
+    assert families[:8] == [
         REACHABLE.name,
         "lakehouse_exporter_build_info",
         "lakehouse_exporter_snapshots_dropped",
         "lakehouse_exporter_page_renders_total",
         "lakehouse_exporter_page_bytes",
+        "lakehouse_exporter_page_series",
+        "lakehouse_exporter_config_last_reload_successful",
+        "lakehouse_exporter_web_config_failures_total",
     ]
-    assert families[5].startswith(("process_", "python_"))
+    assert families[8].startswith(("process_", "python_"))
     assert [name for name, count in Counter(families).items() if count > 1] == []
 
 
-def told(outcomes: dict[tuple[str, str], Outcome], rendering: health.Rendering) -> list[str]:
+def told(outcomes: dict[tuple[str, str], Outcome], rendering: health.Rendering, *life: health.Life) -> list[str]:
     view = View({}, outcomes, ready=True)
-    samples = health.samples(view, rendering)
+    samples = health.samples(view, rendering, *(life or (health.Life(),)))
     return [f"{sample.metric.name} {' '.join(sample.labels)} {sample.value}" for sample in samples][1:]
 
 
 def test_health() -> None:
     """A collector's success, duration, last success and failures are told for each target, and every reason from 0 on."""
+    failed = {"timeout": 2, "internal": 1}
     outcomes = {
         ("drivers", "b"): Outcome(),
-        ("drivers", ""): Outcome(succeeded=True, duration=0.5, last_success=NOW, failures={"timeout": 2, "internal": 1}),
+        ("drivers", ""): Outcome(succeeded=True, duration=0.5, last_success=NOW, failures=failed),
     }
+    reasons = [reason.value for reason in Reason]
 
-    assert told(outcomes, health.Rendering({"spark_b": 2, "spark_a": 1}, 3, 7, 1000, {"slow": 2})) == [
+    assert told(outcomes, health.Rendering({"spark_b": 2, "spark_a": 1}, 3, 7, 500, 1000)) == [
         "lakehouse_exporter_collector_success drivers  1",
         "lakehouse_exporter_collector_duration_seconds drivers  0.5",
         f"lakehouse_exporter_collector_last_success_timestamp_seconds drivers  {NOW}",
-        "lakehouse_exporter_collector_failures_total drivers  refused 0",
-        "lakehouse_exporter_collector_failures_total drivers  timeout 2",
-        "lakehouse_exporter_collector_failures_total drivers  unauthorized 0",
-        "lakehouse_exporter_collector_failures_total drivers  disconnected 0",
-        "lakehouse_exporter_collector_failures_total drivers  bad_answer 0",
-        "lakehouse_exporter_collector_failures_total drivers  unreadable 0",
-        "lakehouse_exporter_collector_failures_total drivers  storage 0",
-        "lakehouse_exporter_collector_failures_total drivers  internal 1",
+        *(f"lakehouse_exporter_collector_failures_total drivers  {each} {failed.get(each, 0)}" for each in reasons),
         "lakehouse_exporter_collector_success drivers b 0",
-        *(f"lakehouse_exporter_collector_failures_total drivers b {reason.value} 0" for reason in Reason),
+        *(f"lakehouse_exporter_collector_failures_total drivers b {each} 0" for each in reasons),
         "lakehouse_exporter_series_dropped spark_a 1",
         "lakehouse_exporter_series_dropped spark_b 2",
         "lakehouse_exporter_snapshots_dropped  3",
         "lakehouse_exporter_page_renders_total  7",
         "lakehouse_exporter_page_bytes  1000",
+        "lakehouse_exporter_page_series  500",
+        "lakehouse_exporter_config_last_reload_successful  1",
+        "lakehouse_exporter_web_config_failures_total  0",
+    ]
+
+
+def test_life() -> None:
+    """Connections shed, and how reading its configurations went, are told of the exporter; bytes only of a page."""
+    life = health.Life({"slow": 2, "full": 0}, config_loaded=False, config_loaded_at=NOW, web_config_failures=3)
+
+    assert told({}, health.Rendering({}, 0, 1, 0, None), life) == [
+        "lakehouse_exporter_snapshots_dropped  0",
+        "lakehouse_exporter_page_renders_total  1",
+        "lakehouse_exporter_page_series  0",
+        "lakehouse_exporter_connections_shed_total full 0",
         "lakehouse_exporter_connections_shed_total slow 2",
+        "lakehouse_exporter_config_last_reload_successful  0",
+        f"lakehouse_exporter_config_last_reload_success_timestamp_seconds  {NOW}",
+        "lakehouse_exporter_web_config_failures_total  3",
     ]
 
 
 def test_build_info() -> None:
     """The exporter's version stands in its build info."""
-    first = next(health.samples(View({}, {}, ready=True), health.Rendering({}, 0, 1, 0, {})))
+    first = next(health.samples(View({}, {}, ready=True), health.Rendering({}, 0, 1, 0, 0), health.Life()))
 
     assert (first.metric, first.labels[0], first.value) == (health.BUILD_INFO, __version__, 1)
 
@@ -235,6 +254,16 @@ def test_one_changed_target(source: Told, kept: Page) -> None:
     assert kept.kept(Wanted()) is None
     assert shown(kept.made(Wanted())) == {b"a", b"c"}
     assert source.asked == ["a", "b", "c"]
+
+
+def test_changed_collectors(source: Told, kept: Page) -> None:
+    """A target that other collectors read is rendered again, though its record is the same."""
+    kept.made(Wanted())
+    first, second = source.view.snapshots.values()
+    source.view = View({"drivers/0": dataclasses.replace(first, collectors=()), "drivers/1": second}, {}, ready=True)
+
+    assert shown(kept.made(Wanted())) == {b"b"}
+    assert source.asked == ["a", "b"]
 
 
 def test_kept_until_it_expires(source: Told, kept: Page) -> None:
@@ -334,10 +363,58 @@ def test_single_flight(source: Told, kept: Page) -> None:
     assert source.asked == ["a", "b"]
 
 
-def test_caps_over_targets(kept: Page, source: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caps_over_targets() -> None:
     """A family that is full over all targets keeps its first series, and tells how many it left out."""
-    monkeypatch.setattr(exposition, "MAX_SERIES_A_FAMILY", 1)
-    body = kept.made(Wanted())
 
-    assert shown(body) == {b"a"}
-    assert b'lakehouse_exporter_series_dropped{family="spark_driver_reachable"} 1\n' in body.body
+    def many(record: str) -> Iterator[Sample]:
+        for i in range(15_000):
+            yield REACHABLE(1, app=f"{record}{i}")
+
+    snapshots = {"drivers/a": snapshot("a", many), "drivers/b": snapshot("b", many)}
+    shown = values(snapshots, REACHABLE.name)
+
+    assert (len(shown), ("b4999",) in shown, ("b5000",) in shown) == (20_000, True, False)
+    assert values(snapshots, "lakehouse_exporter_series_dropped") == {(REACHABLE.name,): 10_000}
+    assert values(snapshots, "lakehouse_exporter_page_series") == {(): 20_000}
+
+
+def test_page_series() -> None:
+    """What a page says of its size is what a scraper counts, the exporter's own and its process' series aside."""
+
+    def both(record: str) -> Iterator[Sample]:
+        yield REACHABLE(1, app=record)
+        yield BATCH_DURATION(Buckets((0,) * (len(BATCH_DURATION.buckets) + 1), 0), app=record, query="q")
+
+    body = page(View({"drivers/a": snapshot("a", both)}, {}, ready=True), NOW).decode()
+    series = [line for line in body.splitlines() if line.startswith("spark_")]
+
+    assert f"lakehouse_exporter_page_series {len(series)}\n" in body
+
+
+def test_created(source: Told) -> None:
+    """Where it is asked for, OpenMetrics tells since when each target counts, and since when the page does; text never does."""
+
+    def counting(record: str) -> Iterator[Sample]:
+        yield EVENTS_LOST(1, app=record)
+
+    collector = Collector("test", (EVENTS_LOST,), counting)
+    view = View(
+        {
+            "drivers/a": Snapshot("a", (collector,), NOW + 60, since=NOW - 100),
+            "drivers/b": Snapshot("b", (collector,), NOW + 60),
+        },
+        {},
+        ready=True,
+    )
+    made = Page(lambda: view, lambda: source.now, created=True)
+    source.now += 5
+    body = made.made(Wanted(openmetrics=True)).body.decode()
+
+    assert [line for line in body.splitlines() if "_created" in line] == [
+        'spark_streaming_events_lost_created{app="a"} 1799999900',
+        "lakehouse_exporter_page_renders_created 1800000000",
+        "lakehouse_exporter_web_config_failures_created 1800000000",
+    ]
+    assert list(openmetrics_families(body))  # type: ignore[no-untyped-call]
+    assert b"_created" not in made.made(Wanted()).body
+    assert b"_created" not in Page(lambda: view, lambda: NOW).made(Wanted(openmetrics=True)).body

@@ -9,6 +9,8 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.config import Collectors, Config, Streaming
+from exporter.config import Expected as Named
 from exporter.errors import Reason, StorageError
 from exporter.page import page
 from exporter.poller import FIRST_PATIENCE, PATIENCE, Follower, follow
@@ -71,7 +73,8 @@ class Stage:
         self.clock = Clock(NOW) if source is None else source.clock
         self.source = source or Script(self.clock)
         self.store = Store()
-        self.follower = Follower(self.source, self.store, storage, 600.0, self.clock, Clock(5.0))
+        self.config = Config()
+        self.follower = Follower(self.source, self.store, storage, lambda: self.config, self.clock, Clock(5.0))
 
     def step(self, *texts: str, failed: tuple[Failed, ...] = ()) -> None:
         self.source.shows(*texts, failed=failed)
@@ -268,7 +271,7 @@ def test_fault_while_shown(stage: Stage) -> None:
     """A fault in what is made of the state does not end the step either."""
     stage.step(batches(0))
     stage.clock.now = float("nan")  # what no clock says: to compare with it shows nothing, and raises nothing
-    stage.follower._keep_ended = None  # type: ignore[assignment] # a fault of ours, deep inside
+    stage.config = Config(streaming=Streaming(None))  # type: ignore[arg-type] # a fault of ours, deep inside
     stage.step(answer([started(1), progress(2, 0), terminated(3)]))
 
     assert stage.outcomes["drivers", ""].failures == {"internal": 1}
@@ -419,7 +422,7 @@ def test_follow(every: float, steps: int, stage: Stage) -> None:
     """follow() steps again and again until it is told to stop, and then ends at once, however long its pause is."""
     stage.source.shows(batches(0))
     over = threading.Event()
-    thread = threading.Thread(target=follow, args=(stage.follower, every, over, time.monotonic))
+    thread = threading.Thread(target=follow, args=(stage.follower, lambda: every, over, time.monotonic))
     thread.start()
     try:
         eventually(lambda: len(stage.source.asked) >= steps, "its steps", within=10)
@@ -428,3 +431,34 @@ def test_follow(every: float, steps: int, stage: Stage) -> None:
         thread.join(10)
 
     assert not thread.is_alive()
+
+
+def test_settings_change(stage: Stage) -> None:
+    """Each step goes by the settings that hold then: collectors, expected streams, how long an end is shown."""
+    stage.step(answer([started(1), started(2, "old", "r2"), terminated(3, "old", "r2")]))
+    before = page(stage.store.view(), NOW)
+    stage.config = Config(
+        collector=Collectors(driver=False),
+        streaming=Streaming(0.0),
+        expected=(Named("shop", "orders", 60.0), Named("shop", "x" * 300)),
+    )
+    stage.step(answer([started(1)]))
+    after = page(stage.store.view(), NOW)
+
+    assert (b"spark_driver_info" in before, b"spark_driver_info" in after) == (True, False)
+    assert (b'query_active{app="shop",query="old"} 0' in before, b'query="old"' in after) == (True, False)
+    assert b'spark_streaming_query_expected{app="shop",query="orders"} 1\n' in after
+    assert b'spark_streaming_query_expected_interval_seconds{app="shop",query="orders"} 60\n' in after
+    assert after.count(b"\nspark_streaming_query_expected{") == 2
+
+
+def test_expected_since(stage: Stage) -> None:
+    """A stream is watched from when it was named on, whatever else is named later."""
+    stage.config = Config(expected=(Named("shop", "one"),))
+    stage.step(answer([started(1)]))
+    stage.clock.now = NOW + 50
+    stage.config = Config(expected=(Named("shop", "two"), Named("shop", "one")))
+    stage.step(answer([started(1)]))
+
+    inventory = stage.store.view().snapshots["expected/"].record
+    assert [(one.query, one.since) for one in inventory.queries] == [("two", NOW + 50), ("one", NOW)]

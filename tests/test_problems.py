@@ -8,6 +8,7 @@ import pytest
 from exporter.problems import Problem, problems
 from exporter.snapshot import Outcome
 from exporter.streaming import driver, metrics
+from exporter.streaming.expected import Inventory, Watched
 from exporter.streaming.state import Driver, Query
 from exporter.streaming.view import AppView
 
@@ -153,6 +154,76 @@ def test_watermark(ahead: float, kinds: list[str]) -> None:
 
     assert [one.kind for one in told(query)] == kinds
     assert told(query, fresh=False) == []
+
+
+NEVER = " It was never seen."
+NO_APP = " No driver of its application is there."
+EVERY_HOUR = "No sign of life; one is expected at least every 3600 seconds."
+
+
+def expecting(watched: Watched, *queries: Query, known: Driver = DRIVER) -> list[tuple[str, str]]:
+    """Kind and text of what is told where `watched` is expected of an application with `queries`."""
+    view = AppView("etl", known, {}, queries, fresh=True, ended=known.ended_at is not None)
+    return [(one.kind, one.text) for one in problems([view], {}, NOW, [Inventory((watched,))])]
+
+
+def waiting(**changed: object) -> Watched:
+    """An expected stream that ran an hour ago, of an exporter that has watched for two."""
+    whole = Watched("etl", "orders", None, active=False, last_signal=NOW - 3600, since=NOW - 7200)
+    return msgspec.structs.replace(whole, **changed)
+
+
+def test_expected_stream_that_is_missing() -> None:
+    """An expected stream that does not run is critical since its last sign of life."""
+    assert problems([], {}, NOW, [Inventory((waiting(),))]) == (
+        Problem("critical", "stream_missing", "etl", "orders", f"Expected, and not running.{NO_APP}", NOW - 3600),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, [("stream_missing", "Expected, and not running.")]),
+        ({"active": True}, []),
+        ({"last_signal": None}, [("stream_missing", f"Expected, and not running.{NEVER}")]),
+        ({"last_signal": None, "app": "x"}, [("stream_missing", f"Expected, and not running.{NEVER}{NO_APP}")]),
+        ({"last_signal": None, "since": NOW - 59}, []),
+        ({"last_signal": NOW - 1, "since": NOW - 59}, [("stream_missing", "Expected, and not running.")]),
+        ({"interval": 3600.0}, []),
+        ({"interval": 3599.0}, [("stream_overdue", EVERY_HOUR.replace("3600", "3599"))]),
+        ({"interval": 3600.0, "last_signal": None}, [("stream_overdue", f"{EVERY_HOUR}{NEVER}")]),
+        ({"interval": 3600.0, "last_signal": None, "since": NOW - 3600}, []),
+        ({"interval": 30.0, "last_signal": None, "since": NOW - 59}, []),
+        ({"interval": 3600.0, "last_signal": NOW - 3601, "active": True}, [("stream_overdue", EVERY_HOUR)]),
+    ],
+)
+def test_expected(changed: dict[str, object], told: list[tuple[str, str]]) -> None:
+    """One that must run always is missed when it does not, another one when it is late; both after a minute's grace."""
+    assert expecting(waiting(**changed)) == told
+
+
+@pytest.mark.parametrize(
+    ("ended", "kinds"),
+    [
+        ("oom", ["stream_failed"]),
+        ("untold", ["stream_ended_untold"]),
+        ("driver_lost", []),
+        ("stopped", ["stream_missing"]),
+        ("finished", ["stream_missing"]),
+    ],
+)
+def test_expected_stream_that_is_told_already(ended: str, kinds: list[str]) -> None:
+    """What is told as failed, lost or untold is not told again as missing; a stream that was stopped is missed."""
+    query = having(active=False, ended_at=NOW - 9, ended_class=ended)
+
+    assert [kind for kind, _ in expecting(waiting(), query)] == kinds
+
+
+def test_expected_stream_of_an_application_that_ended() -> None:
+    """An application whose driver has ended is not there, though it is still shown."""
+    ended = driving(reachable=False, ended_at=NOW - 60)
+
+    assert expecting(waiting(), known=ended) == [("stream_missing", f"Expected, and not running.{NO_APP}")]
 
 
 def test_order() -> None:

@@ -115,6 +115,16 @@ def test_slow_readers() -> None:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 60 * 1024
 
 
+def test_slow_reader_is_reset() -> None:
+    """A reader that is cut gets no more of the page: what it has not taken by then does not wait for it in the kernel."""
+    with fronted({"/metrics": page(b"x" * LARGE)}, limits=QUICK) as one, closing(connected(one.port)) as peer:
+        peer.sendall(KEPT)
+        eventually(lambda: one.counts()["write"] == 1, "it is cut", within=5)
+
+        with pytest.raises(ConnectionResetError):
+            one_answer(peer)
+
+
 def test_large_page() -> None:
     """A page larger than the kernel takes at once arrives whole, again and again on one connection."""
     body = b"".join(b"%09d\n" % number for number in range(LARGE // 10))
@@ -305,6 +315,25 @@ def test_close_hears_the_last() -> None:
         assert rest(peer).endswith(PAGE)
         ending.join(10)
         assert not ending.is_alive()
+
+
+def test_close_tells_the_last() -> None:
+    """A connection that was kept is answered once more, and told that it is the last time; one that asks nothing is closed."""
+    with fronted() as one, closing(connected(one.port)) as peer, closing(connected(one.port)) as silent:
+        for each in (peer, silent):
+            each.sendall(KEPT)
+            assert b"Connection: close\r\n" not in one_answer(each)
+        ending = threading.Thread(target=one.close, args=(10.0,))
+        ending.start()
+        eventually(lambda: one._ending is not None, "it ends", within=10)
+        peer.sendall(KEPT)
+        last = rest(peer)
+        silence = rest(silent)
+        ending.join(10)
+
+    assert last.endswith(PAGE)
+    assert b"Connection: close\r\n" in last
+    assert silence == b""
 
 
 def test_close_gives_up() -> None:

@@ -21,7 +21,7 @@ from exporter.web import Front
 from exporter.web_security import MAX_PEERS, Security
 from tests.certificates import Authority
 from tests.e2e.waiting import eventually
-from tests.peers import KEPT, PAGE, SCRAPE, connected, fronted, one_answer, rest, said, status
+from tests.peers import KEPT, PAGE, SCRAPE, connected, fronted, one_answer, page, rest, said, status
 
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users: {{prometheus: '{HASH}'}}\n"
@@ -235,6 +235,35 @@ def test_tls(tmp_path: Path, authority: Authority) -> None:
                 assert one_answer(peer).endswith(PAGE)
         assert status(said(one.port, SCRAPE)) == 0
         eventually(lambda: one.counts()["handshake"], "it is counted", within=5)
+
+
+def test_large_tls(tmp_path: Path, authority: Authority) -> None:
+    """A page of many pieces arrives whole over TLS, again and again on one connection, and before it is closed."""
+    authority.write(tmp_path)
+    (tmp_path / "web.yml").write_text(TLS)
+    body = b"".join(b"%09d\n" % number for number in range(500_000))
+    with (
+        fronted({"/metrics": page(body)}, security=Security(tmp_path / "web.yml")) as one,
+        closing(authority.client().wrap_socket(connected(one.port), server_hostname="127.0.0.1")) as peer,
+    ):
+        for _ in range(3):
+            peer.sendall(KEPT)
+            assert one_answer(peer).endswith(b"\r\n\r\n" + body)
+        peer.sendall(SCRAPE)
+        assert rest(peer).endswith(b"\r\n\r\n" + body)
+
+
+def test_slow_tls(tmp_path: Path, authority: Authority) -> None:
+    """Of a page that is closed after, what asyncio still holds back is the reader's until the deadline of the writing."""
+    authority.write(tmp_path)
+    with (
+        secured(tmp_path, TLS, limits=Limits(write=0.3)) as (one, _),
+        closing(authority.client().wrap_socket(connected(one.port), server_hostname="127.0.0.1")) as peer,
+    ):
+        peer.sendall(SCRAPE)
+        eventually(lambda: not one.connections(), "it is let go", within=5)
+
+        assert (one.counts()["write"], one.counts()["closing"]) == (1, 0)
 
 
 def test_silent_tls(tmp_path: Path, authority: Authority) -> None:

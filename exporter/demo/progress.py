@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
+from exporter import terminal
 from exporter.demo import table
 from exporter.demo.page import Page
 from exporter.demo.readings import Moment, Readings, readings, recent, rows_per_second
@@ -63,10 +64,10 @@ def news(before: Progress, after: Progress) -> list[str]:
     return [_summary(after)] if passed > (before.now - after.complete) // LINE_SECONDS else []
 
 
-def frame(progress: Progress, width: int, paint: table.Paint = table.plain) -> list[str]:
+def frame(progress: Progress, width: int, paint: terminal.Paint = terminal.plain) -> list[str]:
     """What a terminal shows: the table of the streams that are there, and under it what is awaited."""
     rows = table.lines(progress.moments, width, paint) if progress.newest else []
-    return [*rows, paint(_awaited(progress)[:width], table.DIM)]
+    return [*rows, paint(_awaited(progress)[:width], terminal.DIM)]
 
 
 def _awaited(progress: Progress) -> str:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from exporter.demo import table
+from exporter import terminal
 
 PIPE_WIDTH = 160
 
@@ -17,8 +17,8 @@ class Screen:
     def __init__(self, output: TextIO, environ: Mapping[str, str]) -> None:
         self._output = output
         self._drawn = 0
-        self.live = output.isatty() and environ.get("TERM") != "dumb"
-        self.paint: table.Paint = table.coloured if self.live and not environ.get("NO_COLOR") else table.plain
+        self.live = terminal.is_terminal(output, environ)
+        self.paint = terminal.painter(output, environ)
 
     @property
     def width(self) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from exporter.demo.readings import Moment, Reading, rows_per_second
+from exporter.terminal import BOLD, DIM, GREEN, RED, YELLOW, Paint, plain
 
-GREEN, YELLOW, RED, DIM, BOLD = 32, 33, 31, 2, 1
 UNKNOWN = "-"
 # Older than this, the newest event that was read is shown as late.
 LATE_SECONDS = 30.0
@@ -17,18 +17,6 @@ _HEAD = ("STREAM", "STATE", "BATCHES", "ROWS/S", "SIGNAL", "BEHIND", "FAILURES",
 # Columns of numbers are aligned at the right.
 _WIDTHS = (-15, -12, 7, 6, 6, 8, 8, 0)
 _GAP = "  "
-
-Paint = Callable[[str, int], str]
-
-
-def plain(text: str, _colour: int) -> str:
-    """No colour, for pipes."""
-    return text
-
-
-def coloured(text: str, colour: int) -> str:
-    """The colour as a terminal understands it (SGR)."""
-    return f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def lines(moments: Sequence[Moment], width: int, paint: Paint = plain) -> list[str]:

@@ -10,6 +10,8 @@ const UNKNOWN = "–";
 const KINDS = {
   stream_failed: "Stream failed",
   stream_lost: "Stream lost",
+  stream_missing: "Stream missing",
+  stream_overdue: "Stream overdue",
   stream_stalled: "Stream stalled",
   stream_failed_recently: "Stream failed recently",
   stream_ended_untold: "Stream ended",
@@ -20,9 +22,9 @@ const KINDS = {
   events_lost: "Events lost",
 };
 // In this order a table of streams is read: what is worst stands first.
-const STATES = ["failed", "lost", "stalled", "unknown", "untold", "unreachable", "failing", "running", "reachable", "working", "stopped", "finished", "ended"];
+const STATES = ["failed", "lost", "missing", "stalled", "unknown", "untold", "unreachable", "failing", "running", "reachable", "working", "stopped", "finished", "ended"];
 const COLOURS = {
-  failed: "bad", lost: "bad", stalled: "bad", unreachable: "bad", failing: "bad",
+  failed: "bad", lost: "bad", missing: "bad", stalled: "bad", unreachable: "bad", failing: "bad",
   unknown: "warn", untold: "warn", running: "good", reachable: "good", working: "good",
 };
 
@@ -103,11 +105,11 @@ const TABLES = {
     sort: "-at",
     id: (row) => `${row.at}\n${row.app}\n${row.query}`,
     columns: [
-      ["at", "When", (row, now) => ({ text: `${moment(row.at)}, ${span(now - row.at)} ago`, sort: row.at }), ""],
+      ["at", "When", (row, now) => ({ text: `${moment(row.at)}, ${span(now - row.at)} ago`, sort: row.at }), "line"],
       ["query", "Stream", (row) => words(row.query || "(the driver)"), "name"],
       ["app", "Application", (row) => words(row.app), "owner soft"],
       ["class", "Class", (row) => ({ text: row.class, sort: row.class, state: "bad", phase: "" }), "lead"],
-      ["condition", "Error condition", (row) => words(row.condition), "wide"],
+      ["condition", "Error condition", reason, "wide"],
       ["batch", "After batch", (row) => number(row.batch_id), "number"],
       ["run", "Run", (row) => link(row.run_page), ""],
     ],
@@ -119,11 +121,11 @@ const TABLES = {
     columns: [
       ["app", "Application", (row) => words(row.app), "name"],
       ["state", "State", (row) => state(row.state), "lead"],
-      ["contact", "Last contact", (row, now) => since(row.last_contact, now), "number"],
+      ["contact", "Last contact", (row, now) => since(row.last_contact, now), "number line"],
       ["streams", "Active streams", (row) => number(row.streams), "number"],
       ["lost", "Events lost", (row) => number(row.events_lost), "number"],
       ["spark", "Spark", (row) => words(row.spark_version), ""],
-      ["id", "Id", (row) => words(row.app_id), "soft"],
+      ["id", "Id", (row) => words(row.app_id), "soft line"],
       ["run", "Run", (row) => link(row.run_page), ""],
     ],
   },
@@ -141,7 +143,14 @@ const TABLES = {
   },
 };
 
+// The exception's first line, where it was chosen to be shown, stands under the condition.
+function reason(row) {
+  const told = words(row.condition);
+  return row.message ? { ...(told || { text: "", sort: null }), message: row.message } : told;
+}
+
 function failures(row, now) {
+  if (row.state === "missing") return null;
   const last = row.last_failure === null ? "" : `, ${row.last_failure} ${rough(now - row.last_failure_at)} ago`;
   return { text: `${count(row.failures)}${last}`, sort: row.failures, title: last && moment(row.last_failure_at) };
 }
@@ -224,7 +233,7 @@ function showTable(name, table, rows, now) {
   const lines = [];
   for (const row of rows) {
     const cells = table.columns.map(([, , make]) => make(row, now) || null);
-    const text = cells.map((cell) => (cell ? `${cell.text} ${cell.phase || ""}` : "")).join(" ").toLowerCase();
+    const text = cells.map((cell) => (cell ? `${cell.text} ${cell.phase || ""} ${cell.message || ""}` : "")).join(" ").toLowerCase();
     if (terms.every((term) => text.includes(term))) lines.push({ id: table.id(row), cells });
   }
   const column = chosen[name].replace(/^-/, "");
@@ -262,7 +271,7 @@ function place(table, lines) {
 }
 
 function fill(place, cell, style) {
-  const shown = cell === null ? "" : JSON.stringify([cell.text, cell.state, cell.phase, cell.href, cell.title]);
+  const shown = cell === null ? "" : JSON.stringify([cell.text, cell.state, cell.phase, cell.href, cell.title, cell.message]);
   if (place.shown === shown) return;
   place.shown = shown;
   place.className = cell === null ? `${style} unknown` : cell.vague ? `${style} vague` : style;
@@ -273,6 +282,7 @@ function fill(place, cell, style) {
 function parts(cell) {
   if (cell === null) return [UNKNOWN];
   if (cell.href) return [element("a", { href: cell.href, target: "_blank", rel: "noopener noreferrer" }, cell.text)];
+  if (cell.message) return [element("span", {}, cell.text, element("span", { class: "message" }, cell.message))];
   if (!cell.state) return [cell.text];
   const badge = element("span", { class: `state ${cell.state}` }, cell.text);
   return [element("span", {}, badge, ...(cell.phase ? [" ", element("span", { class: "phase" }, cell.phase)] : []))];

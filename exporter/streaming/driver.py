@@ -96,6 +96,11 @@ LISTENER_WORST = gauge(
 )
 LISTENER_RING_BYTES = gauge("spark_listener_ring_bytes", "Size of the events that our listener holds (listener facts).", APP)
 LISTENER_RING_EVENTS = gauge("spark_listener_ring_events", "Events that our listener holds (listener facts).", APP)
+EVENTS_FOLDED = counter(
+    "spark_streaming_events_folded_total",
+    "Events of streams that the exporter read and counted, each once (listener ring).",
+    APP,
+)
 EVENTS_LOST = counter(
     "spark_streaming_events_lost_total",
     "Events of streams that never reached the exporter: gaps in their numbers (listener ring).",
@@ -112,7 +117,7 @@ METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 # What the exporter itself counts of an application, shown at 0 from its first sight on.
-BORN_AT_ZERO: tuple[Key, ...] = ((EVENTS_LOST.name,), (EVENTS_UNREADABLE.name,))
+BORN_AT_ZERO: tuple[Key, ...] = ((EVENTS_FOLDED.name,), (EVENTS_LOST.name,), (EVENTS_UNREADABLE.name,))
 
 
 class Databricks(NamedTuple):

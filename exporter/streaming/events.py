@@ -378,16 +378,15 @@ def _size(number: int | None) -> int | None:
 
 def _numbers(values: dict[str, Any] | None) -> dict[str, int | float]:
     """The finite numbers among the values, those written as text too."""
-    return _finite({name: _number(value) if isinstance(value, str) else value for name, value in (values or {}).items()})
+    values = values or {}
+    texts = {name: _number(value) for name, value in values.items() if type(value) is str}
+    return _finite({**values, **texts} if texts else values)
 
 
 def _finite(values: dict[str, Any]) -> dict[str, int | float]:
     """The finite numbers among the values; a boolean is none, nor is an integer that no double can hold."""
-    return {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
-    }
+    # Read from JSON a number's type is one of these two; isinstance would take a boolean for one.
+    return {name: value for name, value in values.items() if type(value) in _NUMBERS and abs(value) <= _LARGEST}
 
 
 def _number(text: str) -> float | None:
@@ -468,6 +467,7 @@ def _reason(error: Exception) -> str:
 _TIMESTAMP = re.compile(r"([0-9]{4,9})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?Z")
 _SECONDS_OF_400_YEARS = 146_097 * 86_400
 _LARGEST = sys.float_info.max
+_NUMBERS = (int, float)
 
 # A document may be too deep to walk: RecursionError is no ValueError.
 _UNREADABLE = (ValueError, RecursionError)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Literal, NamedTuple
 
+from exporter.secret import redacted
+
 
 class Rule(NamedTuple):
     """One class of failures, how it is told, what to do first, and whether a restart helps by itself.
@@ -408,6 +410,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+MAX_LINE = 300
+
 CLASSES = tuple(rule.name for rule in RULES)
 """Every class of failures, a closed set; how a query ends without one (stopped, finished, driver_lost) is not among them."""
 
@@ -438,6 +442,26 @@ def condition(error_class: str | None) -> str | None:
     """
     found = _CONDITION.search(f"[{error_class or ''}]")
     return found[0] if found is not None and found[0] == error_class else None
+
+
+def first_line(exception: str | None) -> str:
+    """The first line of a QueryTerminatedEvent's `exception` that says something, redacted; at most 300 characters, printable.
+
+    What Spark and py4j put before the failure itself says that a query, a job or a function failed, and no more: such
+    words are left out, and a line that holds nothing else (`Job aborted.`, the head of a Python traceback) is passed over.
+    Empty where no line is left.
+    """
+    lines = islice(_spoken(exception or ""), _MOST_LINES)
+    said = (_unwrapped(line).strip() for line in lines)
+    line = next((line for line in said if not _EMPTY.fullmatch(line)), "")
+    # Redacted before it is cut: half a secret would no longer look like one.
+    line = redacted(" ".join("".join(each if each.isprintable() else " " for each in line).split()))
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
+
+
+def _unwrapped(line: str) -> str:
+    """The line from where the last wrapping ends: they stand in one another."""
+    return line[max((wrapping.end() for wrapping in _WRAPPING.finditer(line)), default=0) :]
 
 
 def _spoken(trace: str) -> list[str]:
@@ -480,6 +504,13 @@ _MESSAGES = _table(lambda rule: rule.messages, "%s")
 # Bounds, so that no text, however made, costs more than its length.
 _LONGEST = 128
 _MOST_WORDS = 32
+_MOST_LINES = 100
+
+# What comes before a failure. A task's host and executor end what Spark says of its attempts.
+_WRAPPING = re.compile(r"^Caused by: |terminated with exception: |Return Message: |Python worker: | executor \w{1,64}\): ")
+_EMPTY = re.compile(
+    r"(?:(?:[\w.$]+: )?(?:(?:Writing j|J)ob aborted\.?|Traceback \(most recent call last\):)|Driver stacktrace:)?"
+)
 
 _FRAME = ("\t", "    ", '  File "')
 _CAUSE = re.compile(r"(?:Caused by|): |[A-Za-z_][\w$]*[.][\w$.]*(?::|$)")

@@ -23,7 +23,7 @@ from exporter.streaming.events import (
     read_event,
 )
 from exporter.streaming.facts import Facts
-from exporter.streaming.failures import classify, condition
+from exporter.streaming.failures import classify, condition, first_line
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.signals import Key, Signals, of_progress
 from exporter.streaming.state import App, Driver, Failure, Query, State
@@ -48,12 +48,12 @@ STOPPED, FINISHED, DRIVER_LOST, UNTOLD = "stopped", "finished", "driver_lost", "
 BELIEVED = (DRIVER_LOST, UNTOLD)
 
 
-def fold(state: State, observation: Observation) -> State:
-    """The state after `observation`.
+def fold(state: State, observation: Observation, *, exceptions: bool = False) -> State:
+    """The state after `observation`; with `exceptions`, failures keep the first line of theirs, and else none has one.
 
     Failures come first, so that a dead driver's name is free for the one that follows it; then answers, older rings first.
     """
-    work = _Work(state, observation.at)
+    work = _Work(state, observation.at, exceptions=exceptions)
     failed = [outcome for outcome in observation.outcomes if isinstance(outcome, Failed)]
     answered = [outcome for outcome in observation.outcomes if isinstance(outcome, Answered)]
     for failure in failed:
@@ -67,14 +67,16 @@ def fold(state: State, observation: Observation) -> State:
 class _Work:
     """The next state while it is made; copies what it changes, so that the state it began with stays as it was."""
 
-    def __init__(self, state: State, now: float) -> None:
+    def __init__(self, state: State, now: float, *, exceptions: bool) -> None:
         self._before = state
         self._now = now
         self._drivers = dict(state.drivers)
         self._queries = dict(state.queries)
         self._apps = dict(state.apps)
         self._failures = dict(state.failures)
-        self._last_failures = state.last_failures
+        self._exceptions = exceptions
+        self._folded = 0
+        self._last_failures = state.last_failures if exceptions else _without_messages(state.last_failures)
         self._by_run = {query.run_id: key for key, query in state.queries.items()}
 
     def state(self) -> State:
@@ -118,8 +120,11 @@ class _Work:
             self._revive(answer.epoch, known, answer.facts)
         self._totals(answer.epoch, answer.facts)
         position = known.position
+        # An answer may hold thousands of events: they are counted at its end, all at once.
+        self._folded = 0
         for raw in answer.events:
             position = self._event(answer.epoch, raw, position)
+        self._count_for_app(answer.epoch, (driver.EVENTS_FOLDED.name,), self._folded)
         if not answer.more:
             self._lost(answer.epoch, answer.last_seq - position)
             position = max(position, answer.last_seq)
@@ -230,8 +235,10 @@ class _Work:
         if event.seq <= position:
             return position
         self._lost(epoch, event.seq - position - 1)
+        counts = event.seq > self._drivers[epoch].baseline
         try:
-            self._apply(epoch, event, counts=event.seq > self._drivers[epoch].baseline)
+            self._apply(epoch, event, counts=counts)
+            self._folded += counts
         except Exception:  # noqa: BLE001 - numbers that no double holds, or a fault of ours: one event must not cost the others
             self._count_for_app(epoch, (driver.EVENTS_UNREADABLE.name,), 1)
         return event.seq
@@ -283,7 +290,9 @@ class _Work:
         query = self._run(epoch, body.id, body.run_id)
         if not query.active and query.ended_class != UNTOLD:
             return  # its end is told already, as lost with its driver
-        self._end_query(query, self._how(query, body), at, counts=counts, error=condition(body.error_class))
+        message = first_line(body.exception) if self._exceptions else ""
+        error = condition(body.error_class)
+        self._end_query(query, self._how(query, body), at, counts=counts, error=error, message=message)
 
     def _how(self, query: Query, body: Terminated) -> str:
         if body.exception is not None or body.error_class is not None:
@@ -298,13 +307,15 @@ class _Work:
         same = (one for one in self._queries.values() if one.app == app and one.query_id == body.id)
         return next((one for one in same if one.active and one.epoch == epoch), None)
 
-    def _end_query(self, query: Query, how: str, at: float, *, counts: bool, error: str | None = None) -> None:
+    def _end_query(
+        self, query: Query, how: str, at: float, *, counts: bool, error: str | None = None, message: str = ""
+    ) -> None:
         failures = query.last_failures if how in (STOPPED, FINISHED, UNTOLD) else {**query.last_failures, how: at}
         adds = _ending(how)
         if (metrics.FAILURES.name,) in adds:
             known = self._drivers.get(query.epoch)
             page = driver.run_page(known.facts) if known is not None else ""
-            self._remember(Failure(query.app, query.label, how, at, query.last_batch_id, error, page))
+            self._remember(Failure(query.app, query.label, how, at, query.last_batch_id, error, page, message))
         ended = msgspec.structs.replace(
             query,
             active=False,
@@ -404,6 +415,13 @@ class _Work:
                 self._end_query(query, UNTOLD, self._now, counts=True)
 
 
+def _without_messages(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """The same failures, without what an earlier life was allowed to keep of their exceptions."""
+    if not any(failure.message for failure in failures):
+        return failures
+    return tuple(msgspec.structs.replace(failure, message="") for failure in failures)
+
+
 def _over(ended: Mapping[_Name, float | None], excess: int) -> list[_Name]:
     """The `excess` names that ended first; those that have not ended are not among them."""
     if excess <= 0:
@@ -421,7 +439,10 @@ def _added(counters: Mapping[Key, float], adds: Iterable[tuple[Key, float]]) -> 
     # Never less: a source that reports a negative number must not take from a counter.
     total = dict(counters)
     for key, amount in adds:
-        total[key] = total.get(key, 0.0) + max(0.0, amount)
+        if amount > 0:
+            total[key] = total.get(key, 0.0) + amount
+        else:
+            total.setdefault(key, 0.0)
     return total
 
 

@@ -99,10 +99,16 @@ def _kafka(source: Source) -> Backlog:
 
 def _rate(source: Source) -> Backlog:
     latest, end = _integer(source.latest_offset), _integer(source.end_offset)
-    rows_per_second = _ROWS_PER_SECOND.search(source.description)
+    rows_per_second = _rows_per_second(source.description)
     if latest is None or end is None or rows_per_second is None:
         return NOTHING_TOLD
-    return Backlog(rows=max(0, latest - end) * int(rows_per_second[1]))
+    return Backlog(rows=max(0, latest - end) * rows_per_second)
+
+
+@functools.lru_cache(maxsize=1024)
+def _rows_per_second(description: str) -> int | None:
+    found = _ROWS_PER_SECOND.search(description)
+    return int(found[1]) if found else None
 
 
 def _files(source: Source) -> Backlog:

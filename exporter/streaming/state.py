@@ -71,9 +71,10 @@ class App(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One end by a failure: its class, when, after which batch, and as which error condition; never the exception's text.
+    """One end by a failure: its class, when, after which batch, and as which error condition.
 
     `query` is empty where it was the driver that was lost, with all that ran in it. `run_page` is the Databricks run's address.
+    `message` is the exception's first line, redacted; empty but where it was chosen to be kept, for it may quote data.
     """
 
     app: str
@@ -83,6 +84,7 @@ class Failure(msgspec.Struct, frozen=True):
     batch_id: int | None = None
     condition: str | None = None
     run_page: str = ""
+    message: str = ""
 
 
 class State(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exporter.config import Config
 from exporter.errors import Reason
 from exporter.poller import Follower
 from exporter.snapshot import Store
@@ -17,23 +18,24 @@ NOW = BEGINNING + 3600
 class Fleet:
     """A source of drivers, and the Store that is filled from it; `now` is everybody's clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         self.now = BEGINNING
         self.store = Store()
+        self.config = config or Config()
         self.silent: dict[str, Reason] = {}
         self.ended: set[str] = set()
-        self._rings: list[Ring] = []
-        self._follower = Follower(self, self.store, None, 600.0, self.clock, self.clock)
+        self.rings: list[Ring] = []
+        self._follower = Follower(self, self.store, None, lambda: self.config, self.clock, self.clock)
         self.now = NOW
 
     def clock(self) -> float:
         return self.now
 
     def driver(self, app: str, **databricks: str) -> Ring:
-        ring = Ring(epoch=f"{len(self._rings):032x}", app=app, started=NOW - 1800)
-        ring.app_id = f"app-20261122-{len(self._rings):04}"
+        ring = Ring(epoch=f"{len(self.rings):032x}", app=app, started=NOW - 1800)
+        ring.app_id = f"app-20261122-{len(self.rings):04}"
         ring.facts = {"app": {"id": ring.app_id, "name": app}, "spark": {"version": "4.2.0"}, "databricks": databricks or None}
-        self._rings.append(ring)
+        self.rings.append(ring)
         return ring
 
     def look(self) -> None:
@@ -44,9 +46,9 @@ class Fleet:
             refused(ring, self.now, self.silent[ring.app])
             if ring.app in self.silent
             else ring.answer(positions.get(ring.epoch, 0), final=ring.app in self.ended)
-            for ring in self._rings
+            for ring in self.rings
         ]
-        return looked(self.now, *outcomes, present=tuple(self._rings))
+        return looked(self.now, *outcomes, present=tuple(self.rings))
 
     def close(self) -> None:
         pass

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.config import Config, Expected, Web
 from exporter.errors import Reason
 from exporter.landing import API, resources
 from tests.browser.chromium import ENTER, ESCAPE, TAB, Browser, browser
@@ -230,6 +231,63 @@ def test_a_name_that_is_html(window: Browser, fleet: Fleet, site: str, name: str
     assert window.run(inside) == 0
 
 
+@pytest.mark.parametrize("message", NASTY)
+def test_an_exception_that_is_html(window: Browser, fleet: Fleet, site: str, message: str) -> None:
+    """An exception's first line, where it is shown, is text under its failure, and the filter finds it."""
+    fleet.config = Config(web=Web(show_exceptions=True))
+    ring = fleet.driver("etl")
+    stream(ring, "orders")
+    ring.terminated("orders", run="run-orders", exception=f"a.b.C: {message} here")
+    fleet.look()
+    opened(window, f"{site}#filter=a.b.C:+here")
+    shown = " ".join(f"a.b.C: {message} here".replace("\u202e", " ").split())
+
+    assert window.run("return document.querySelector('#failures td.wide .message').textContent") == shown
+    assert window.run("return document.title") == "(1) lakehouse-exporter"
+    assert window.run("return document.querySelectorAll('main img, main script, main td b, #owned').length") == 0
+
+
+@pytest.mark.parametrize(("width", "mobile"), [(1360, False), (390, True)])
+def test_a_long_exception(window: Browser, fleet: Fleet, site: str, width: int, mobile: bool) -> None:  # noqa: FBT001 -- a screen's
+    """An exception's first line wraps, on a screen and on a phone, whatever it is made of."""
+    fleet.config = Config(web=Web(show_exceptions=True))
+    ring = fleet.driver("etl")
+    stream(ring, "orders")
+    ring.terminated("orders", run="run-orders", exception="x." * 1000)
+    fleet.look()
+    window.screen(width, 900, mobile=mobile)
+    opened(window, site)
+    lines = "return document.querySelector('.message').getClientRects()[0].height / 18"
+
+    assert window.run("return document.documentElement.scrollWidth") == width
+    assert (
+        window.run("const frame = document.querySelector('#failures .frame'); return frame.scrollWidth - frame.clientWidth")
+        == 0
+    )
+    assert window.run(lines) > 2
+
+
+def test_expected_and_missing(window: Browser, fleet: Fleet, site: str) -> None:
+    """A stream that is expected and not there has a row among the bad ones, and a problem in words."""
+    fleet.config = Config(expected=(Expected("orders-etl", "late", None),))
+    broken(fleet)
+    opened(window, f"{site}#filter=late")
+    told = window.run("return [...document.querySelectorAll('#problems li')][4].innerText.split(/\\s*\\n+\\s*/)")
+    cells = [column(window, name) for name in ("query", "state", "signal", "failures", "trigger")]
+    window.run("location.hash = ''")
+    window.until("document.querySelectorAll('#streams tbody tr').length === 13")
+
+    assert told == [
+        "critical",
+        "late · orders-etl",
+        "Stream missing. Expected, and not running. It was never seen.",
+        "for 1 h 0 m",
+    ]
+    assert cells == [["late"], ["missing"], ["\u2013"], ["\u2013"], ["\u2013"]]
+    assert [each.split()[0] for each in column(window, "state")[:4]] == ["failed", "lost", "missing", "stalled"]
+    assert window.run("return document.querySelectorAll('#streams .state.bad').length") == 4
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", "data:text/html,x"])
 def test_a_link_that_is_none(window: Browser, fleet: Fleet, site: str, address: str) -> None:
     """Only an https address becomes a link, whatever the answer holds."""
@@ -325,6 +383,7 @@ def test_phone(window: Browser, fleet: Fleet, site: str) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 def test_contrast(window: Browser, fleet: Fleet, site: str, dark: bool) -> None:  # noqa: FBT001 -- light and dark
     """Every text has a contrast of at least 4.5 to what it stands on (WCAG 2.2, 1.4.3), in the light and in the dark."""
+    fleet.config = Config(web=Web(show_exceptions=True))
     broken(fleet)
     window.screen(1360, 900, dark=dark)
     opened(window, site)

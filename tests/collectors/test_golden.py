@@ -1,87 +1,63 @@
-"""Whole pages of recorded streams: every kind of query of two Sparks, Kafka and Delta, Databricks, a silent driver."""
+"""Whole pages of recorded streams: every kind of query of two Sparks, Kafka and Delta, Databricks, a silent driver; and more.
+
+What no record here tells is made up: sources that Databricks and AWS alone have, the settings, and the exporter's own state.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics_core import Metric as ClientFamily
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import catalogue, collectors, exposition
+from exporter import catalogue, collectors, exposition, health
+from exporter.metric import Sample
+from exporter.snapshot import Outcome, View
+from exporter.streaming.expected import Expected, watched
 from exporter.streaming.fold import fold
+from exporter.streaming.signals import MAX_OBSERVED
 from exporter.streaming.state import State
 from exporter.streaming.view import STALE_SECONDS, views
+from tests.streaming.recorded import FACTS, every_kind, read
 from tests.streaming.rings import BEGINNING, Ring, looked
 
-RECORDS = Path(__file__).parent.parent / "records"
+GOLDEN = Path(__file__).parent.parent / "golden"
 NOW = BEGINNING + 100
-
-FACTS: dict[str, Any] = {
-    "app": {"id": "local-1795326775735", "name": "recorded", "configuredName": None},
-    "spark": {"version": "4.3.0", "scala": "2.13", "master": "local[2]", "shufflePartitions": 2, "schedulerMode": "FIFO"},
-    "jvm": {
-        "version": "17.0.15",
-        "startMs": 1795326770000,
-        "heapUsedBytes": 104857600,
-        "heapCommittedBytes": 268435456,
-        "heapMaxBytes": 1073741824,
-        "nonHeapUsedBytes": 52428800,
-        "nonHeapCommittedBytes": 62914560,
-        "threads": 103,
-        "cpuNanos": 16130000000,
-        "processors": 2,
-        "gc": [
-            {"name": "G1 Young Generation", "count": 12, "millis": 88},
-            {"name": "G1 Old Generation", "count": 0, "millis": 0},
-        ],
-    },
-    "bus": [{"queue": "shared", "size": 3, "dropped": 0}, {"queue": "streams", "size": 0, "dropped": 7}],
-    "databricks": None,
-    "capabilities": {"own_queue": True, "all_sessions": True, "bus_metrics": True, "status": False},
-    "listener": {
-        "version": "0.1.0",
-        "events": 12,
-        "queueDropped": 0,
-        "ringDropped": 1,
-        "failed": 0,
-        "cpuNanos": 62593782,
-        "worstCallbackNanos": 10902174,
-        "ringEvents": 11,
-        "ringBytes": 9000,
-    },
-}
 
 
 def page(state: State, now: float) -> str:
-    samples = [
+    return written(
         sample
         for view in views(state, now, keep_ended=600).values()
         for collector in collectors.APPLICATION
         for sample in collector.samples(view)
-    ]
-    return exposition.text(exposition.families(samples, catalogue.METRICS)).decode()
+    )
 
 
-def read(*parts: str) -> Any:
-    return json.loads(RECORDS.joinpath(*parts).read_text(encoding="utf-8"))
+def written(samples: Iterable[Sample]) -> str:
+    """A page of `samples` in the text format; as OpenMetrics, with all that it may tell besides, it has the same samples."""
+    parts, _ = exposition.bounded([exposition.families(samples, catalogue.METRICS, since=BEGINNING)], catalogue.METRICS)
+    text = exposition.text(parts).decode()
+    openmetrics = f"{exposition.text(parts, openmetrics=True, created=True).decode()}# EOF\n"
+    read_back = found(openmetrics_families(openmetrics))  # type: ignore[no-untyped-call]
+
+    assert [one for one in read_back if not one[0].endswith("_created")] == found(text_string_to_metric_families(text))
+    return text
+
+
+def found(families: Iterable[ClientFamily]) -> list[tuple[str, dict[str, str], float]]:
+    return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
 
 @pytest.mark.parametrize("version", ["3.5.9", "4.3.0"])
 def test_every_kind_of_query(version: str, golden: Callable[[str, str], None]) -> None:
     """One batch, or one end, of each of some forty kinds of query."""
-    ring = Ring(app="recorded")
-    ring.facts = {**FACTS, "spark": {**FACTS["spark"], "version": version}}
-    folder = RECORDS / "progress" / version
-    for started in sorted(folder.glob("*.started.json")):
-        name = started.name.removesuffix(".started.json")
-        ring.say("started", read("progress", version, started.name), trigger="ProcessingTimeTrigger(1000)")
-        for suffix, kind in ((".json", "progress"), (".idle.json", "idle"), (".terminated.json", "terminated")):
-            if (folder / f"{name}{suffix}").exists():
-                ring.say(kind, read("progress", version, f"{name}{suffix}"))
-
-    state = fold(State(since=BEGINNING), looked(NOW, ring.answer()))
+    state = fold(State(since=BEGINNING), looked(NOW, every_kind(version).answer()))
 
     golden(f"kinds-spark-{version}.prom", page(state, NOW))
 
@@ -135,6 +111,63 @@ def test_long_silent(golden: Callable[[str, str], None]) -> None:
     state = fold(State(since=BEGINNING), looked(NOW, ring.answer()))
 
     golden("long-silent.prom", page(state, NOW + STALE_SECONDS))
+
+
+def test_sources_of_others(golden: Callable[[str, str], None]) -> None:
+    """Sources that tell files, bytes or seconds of backlog, and an observation of more columns than are shown."""
+    ring = Ring(app="recorded")
+    columns = {f"column_{i:03}": i for i in range(MAX_OBSERVED + 1)}
+    files = {"numFilesOutstanding": "3", "numBytesOutstanding": "4096"}
+    stream = {"maxMsBehindLatest": "1500", "totalPrefetchedBytes": "2048"}
+    for name, more in (
+        ("files", {"sources": [{"description": "CloudFilesSource[/landing]", "numInputRows": 10, "metrics": files}]}),
+        ("stream", {"sources": [{"description": "KinesisV2[clicks]", "numInputRows": 10, "metrics": stream}]}),
+        ("observed", {"observedMetrics": {"quality": columns}}),
+    ):
+        ring.started_query(name, run=name)
+        ring.progress(name, 0, run=name, **more)
+
+    state = fold(State(since=BEGINNING), looked(NOW, ring.answer()))
+
+    golden("sources-of-others.prom", page(state, NOW))
+
+
+def test_expected(golden: Callable[[str, str], None]) -> None:
+    """Streams that somebody counts on: one that runs, one that runs now and then, and one that was never seen."""
+    ring = Ring(app="recorded")
+    ring.started_query("orders")
+    state = fold(State(since=BEGINNING), looked(NOW, ring.answer()))
+    expected = (Expected("recorded", "orders"), Expected("recorded", "nightly", 86_400.0), Expected("other", "payments"))
+    since = {(one.app, one.query): NOW for one in expected}
+
+    golden("expected.prom", written(collectors.EXPECTED.samples(watched(expected, state, since))))
+
+
+def test_own(golden: Callable[[str, str], None]) -> None:
+    """What the exporter tells of itself, with a driver that failed, a full family and a configuration that can't be read."""
+    outcomes = {
+        ("drivers", ""): Outcome(True, 0.025, NOW, {}),
+        ("drivers", "recorded"): Outcome(False, None, NOW - 7, {"timeout": 2}),
+    }
+    rendering = health.Rendering({"spark_streaming_input_rows_total": 12}, 1, 40, 20_000, 1_234_567)
+    life = health.Life({"idle": 3, "full": 0}, config_loaded=False, config_loaded_at=NOW - 3600, web_config_failures=1)
+    samples = health.samples(View({}, outcomes, ready=True), rendering, life)
+    # The page must not differ from one Python to the next.
+    named = (Sample(one.metric, ("1.2.3", "3.12.1"), 1) if one.metric is health.BUILD_INFO else one for one in samples)
+
+    golden("own.prom", written(named))
+
+
+def test_every_metric() -> None:
+    """Every metric of the catalogue stands with a sample on a golden page, and nothing else does."""
+    pages = (page.read_text(encoding="utf-8") for page in GOLDEN.glob("*.prom"))
+    samples = {name for page in pages for name, _, _ in found(text_string_to_metric_families(page))}
+    declared = [
+        {metric.name + suffix for suffix in ("_bucket", "_sum", "_count")} if metric.buckets else {metric.name}
+        for metric in catalogue.METRICS
+    ]
+
+    assert samples == set().union(*declared)
 
 
 def test_replay_of_whole_runs() -> None:

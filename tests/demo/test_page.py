@@ -1,7 +1,7 @@
 """exporter/demo/page.py"""
 
 from exporter.demo.page import Page, Series, parsed
-from exporter.exposition import families, text
+from exporter.exposition import bounded, families, text
 from exporter.metric import gauge
 
 ODD = gauge("odd", "A gauge with odd labels (this test).", ("app", "query"), unit="")
@@ -23,7 +23,8 @@ def test_parsed() -> None:
 def test_round_trip() -> None:
     """What our own exposition escapes comes back as it was."""
     labels = {"app": 'a "quoted" {brace}, one=1', "query": "back\\slash\\nand more"}
-    page = parsed(text(families([ODD(2, **labels)], [ODD])).decode())
+    parts, _ = bounded([families([ODD(2, **labels)], [ODD])], [ODD])
+    page = parsed(text(parts).decode())
 
     assert page.series == (Series("odd", labels, 2.0),)
 

@@ -2,7 +2,7 @@
 
 import io
 
-from exporter.demo import table
+from exporter import terminal
 from exporter.demo.screen import PIPE_WIDTH, Screen
 
 
@@ -24,7 +24,7 @@ def test_terminal() -> None:
     screen.show(["d"])
 
     assert output.getvalue() == "hello\na\nb\n\x1b[2F\x1b[Jc\n\x1b[1F\x1b[Jdone\nd\n"
-    assert screen.paint is table.coloured
+    assert screen.paint is terminal.coloured
     assert screen.width > 0
 
 
@@ -36,10 +36,10 @@ def test_pipe() -> None:
     screen.show(["a", "b"])
 
     assert output.getvalue() == "hello\n"
-    assert (screen.live, screen.paint, screen.width) == (False, table.plain, PIPE_WIDTH)
+    assert (screen.live, screen.paint, screen.width) == (False, terminal.plain, PIPE_WIDTH)
 
 
 def test_no_color() -> None:
     """NO_COLOR is heeded (no-color.org), and a terminal that can't move its cursor is a pipe."""
-    assert Screen(Terminal(), {"NO_COLOR": "1"}).paint is table.plain
+    assert Screen(Terminal(), {"NO_COLOR": "1"}).paint is terminal.plain
     assert not Screen(Terminal(), {"TERM": "dumb"}).live

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import terminal
 from exporter.demo import table
 from exporter.demo.page import parsed
 from exporter.demo.readings import Moment, Reading, readings
@@ -40,7 +41,7 @@ def test_recorded() -> None:
 @pytest.mark.parametrize("width", [0, 1, 15, 16, 40, 80])
 def test_width(width: int) -> None:
     """No line is wider than the terminal, and colours take no room."""
-    painted = [re.sub(r"\x1b\[\d+m", "", line).rstrip() for line in table.lines(MOMENTS, width, table.coloured)]
+    painted = [re.sub(r"\x1b\[\d+m", "", line).rstrip() for line in table.lines(MOMENTS, width, terminal.coloured)]
 
     assert painted == [line[:width].rstrip() for line in table.lines(MOMENTS, 120)]
 
@@ -49,10 +50,10 @@ def test_colours() -> None:
     """Failures are red, what is old is yellow, what has ended is dim."""
     lines = {line.split()[0]: line for line in table.lines(MOMENTS, 120, lambda text, colour: f"<{colour}>{text.strip()} ")}
 
-    assert f"<{table.RED}>5" in lines[f"<{table.BOLD}>failing"]
-    assert f"<{table.YELLOW}>46 s" in lines[f"<{table.BOLD}>behind"]
-    assert f"<{table.DIM}>finished" in lines[f"<{table.BOLD}>nightly"]
-    assert f"<{table.GREEN}>waiting" in lines[f"<{table.BOLD}>healthy"]
+    assert f"<{terminal.RED}>5" in lines[f"<{terminal.BOLD}>failing"]
+    assert f"<{terminal.YELLOW}>46 s" in lines[f"<{terminal.BOLD}>behind"]
+    assert f"<{terminal.DIM}>finished" in lines[f"<{terminal.BOLD}>nightly"]
+    assert f"<{terminal.GREEN}>waiting" in lines[f"<{terminal.BOLD}>healthy"]
 
 
 def test_failed() -> None:
@@ -60,7 +61,7 @@ def test_failed() -> None:
     moment = (0.0, {"a": Reading("a", "failed", failures=1, failure="oom")})
 
     assert table.lines((moment,), 120, lambda text, colour: f"<{colour}>{text.strip()} ")[1].split() == [
-        *(f"<{table.BOLD}>a", f"<{table.RED}>failed", "0", "-", "-", "-", f"<{table.RED}>1", "oom")
+        *(f"<{terminal.BOLD}>a", f"<{terminal.RED}>failed", "0", "-", "-", "-", f"<{terminal.RED}>1", "oom")
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.page import Page, fetched
@@ -15,10 +16,13 @@ COMMAND = Path(sys.prefix) / "bin" / "lakehouse-exporter"
 class Exporter:
     """At most one process at a time; `start` after `kill` is the restart that an orchestrator does."""
 
-    def __init__(self, drivers: Path, log: Path, *options: str, storage: Path | None = None, command: Path = COMMAND) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
+    def __init__(
+        self, drivers: Path, log: Path, *options: str, storage: Path | None = None, command: Path | Sequence[str] = COMMAND
+    ) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
         self._arguments = [
-            command,
+            *((command,) if isinstance(command, Path) else command),
             "serve",
             f"--web.listen-address={self.address}",
             f"--drivers.dir={drivers}",

@@ -1,10 +1,11 @@
-"""A real Prometheus that scrapes one target every second, and its HTTP API for what it has kept."""
+"""A real Prometheus that scrapes its targets every second, and its HTTP API for what it has kept."""
 
 from __future__ import annotations
 
 import json
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,7 @@ from typing import Any
 from tests.e2e.processes import Child, free_port, spawn
 from tests.e2e.waiting import eventually
 
-CONFIGURATION = """\
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs: [{{job_name: exporter, static_configs: [{{targets: ['{target}']}}]}}]
-"""
+EVERY_SECOND = {"scrape_interval": "1s", "scrape_timeout": "1s"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,11 @@ class Prometheus:
             return False
 
 
-def started(target: str, folder: Path, log: Path) -> Prometheus:
-    """A Prometheus with its data in `folder`, ready to be asked."""
+def started(targets: Mapping[str, str], folder: Path, log: Path) -> Prometheus:
+    """A Prometheus with its data in `folder`, ready to be asked; `targets` are addresses by the name of their job."""
+    jobs = [{"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()]
     configuration = folder / "prometheus.yml"
-    configuration.write_text(CONFIGURATION.format(target=target))
+    configuration.write_text(json.dumps({"global": EVERY_SECOND, "scrape_configs": jobs}))
     address = f"127.0.0.1:{free_port()}"
     child = spawn(
         [

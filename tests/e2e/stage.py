@@ -43,7 +43,7 @@ class Stage:
         """A Prometheus that scrapes this exporter from now on."""
         folder = self.folder / "prometheus"
         folder.mkdir()
-        started = prometheus.started(exporter.address, folder, self.log("prometheus"))
+        started = prometheus.started({"exporter": exporter.address}, folder, self.log("prometheus"))
         self.ends.callback(started.child.kill)
         return started
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.streaming.failures import CLASSES, RULES, classify, condition
+from exporter.streaming.failures import CLASSES, RULES, classify, condition, first_line
 
 RECORDS = Path(__file__).parent.parent / "records"
 
@@ -233,3 +233,73 @@ def test_whatever_is_said_the_class_is_one_of_the_closed_set(fragments: list[str
 )
 def test_a_condition_is_told_and_no_text_that_stands_in_its_place(error_class: str | None, told: str | None) -> None:
     assert condition(error_class) == told
+
+
+DIVISION = (
+    "org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. Use `try_divide` to tolerate divisor being 0 and"
+    ' return NULL instead. If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error.'
+)
+LINES = {
+    "progress/3.5.9/fail_ansi_div0": DIVISION,
+    "progress/4.3.0/fail_ansi_div0": f"{DIVISION} SQLSTATE: 22012",
+    "progress/3.5.9/fail_files_removed": "java.lang.IllegalArgumentException: Option 'basePath' must be a directory",
+    "progress/3.5.9/fail_foreachBatch": "ValueError: boom line1",
+    "progress/4.3.0/fail_foreachBatch": "ValueError: boom line1",
+    "progress/3.5.9/fail_udf": "RuntimeError: udf failed",
+    "progress/4.3.0/fail_udf": "RuntimeError: udf failed",
+    "kafka/3.5.7/topic_deleted_while_running": "java.util.concurrent.ExecutionException: org.apache.kafka.common.errors."
+    "UnknownTopicOrPartitionException: This server does not host this topic-partition.",
+    "kafka/3.5.7/records_aged_out_while_running": "java.lang.IllegalStateException: Cannot fetch offset 82 (GroupId:"
+    " spark-kafka-source-2225da52-d6a0-4cfa-8083-122565e06f86-253981692-executor, TopicPartition: l357run2-1).",
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_first_line_of_recorded_failures_is_the_failure_itself(name: str) -> None:
+    event = json.loads(RECORDS.joinpath(f"{name}.terminated.json").read_bytes())
+
+    assert first_line(event["exception"]) == LINES[name]
+
+
+FIRST_LINES = [
+    (None, ""),
+    ("", ""),
+    ("\n \n\tat a.b.C.d(E.java:1)", ""),
+    ("org.apache.spark.SparkException: Job aborted.", ""),
+    (
+        "Writing job aborted\n\nDriver stacktrace:\n\tat a.b.C\nCaused by: java.io.IOException: full",
+        "java.io.IOException: full",
+    ),
+    (
+        f"org.apache.spark.SparkException: Job aborted.\n\tat a.b.C\nCaused by: {ABORTED}java.io.IOException: disk full",
+        "java.io.IOException: disk full",
+    ),
+    (
+        (
+            "org.apache.spark.sql.streaming.StreamingQueryException: [STREAM_FAILED] Query [id = a, runId = b] terminated with"
+            f" exception: {ABORTED}ExecutorLostFailure (executor 3 exited)"
+        ),
+        "ExecutorLostFailure (executor 3 exited)",
+    ),
+    (f"{IN_FOREACH_BATCH}KeyError: 'a'", "KeyError: 'a'"),
+    ("java.io.IOException: one\x1b[31m\u202e two \ud800", "java.io.IOException: one [31m two"),
+    ("x" * 301, "x" * 299 + "…"),
+    ("x" * 300, "x" * 300),
+    # Redacted before it is cut, so that no half of a secret is left at the end.
+    ("x " * 145 + "dapi" + "0" * 32, "x " * 145 + "***"),
+]
+
+
+@pytest.mark.parametrize(("exception", "line"), FIRST_LINES)
+def test_the_first_line_without_what_wraps_it_on_one_printable_line_of_300(exception: str | None, line: str) -> None:
+    assert first_line(exception) == line
+
+
+@pytest.mark.parametrize(
+    "text", ["a.", " executor ", "Job aborted.", "terminated with exception: ", "(a executor b", " \t", "x: "]
+)
+def test_the_first_line_takes_time_that_grows_with_the_text_alone(text: str) -> None:
+    began = time.process_time()
+    first_line(text * (1_000_000 // len(text)))
+
+    assert time.process_time() - began < 5

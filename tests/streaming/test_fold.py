@@ -714,6 +714,41 @@ def test_last_failures(state: State, ring: Ring) -> None:
     assert again.last_failures == state.last_failures
 
 
+def test_exceptions_by_choice(state: State, ring: Ring) -> None:
+    """An exception's first line is kept only where it was chosen, redacted; when it is chosen no more it goes at the next look."""
+    ring.started_query("orders")
+    ring.terminated("orders", exception="java.io.IOException: no bucket for password=hunter2\n\tat a.b.C.d(E.java:1)")
+
+    quiet = fold(state, looked(NOW, ring.answer()))
+    told = fold(state, looked(NOW, ring.answer()), exceptions=True)
+    kept = fold(decoded(encoded(told)), looked(NOW + 1), exceptions=True)
+    dropped = fold(decoded(encoded(told)), looked(NOW + 1))
+
+    assert b"bucket" not in encoded(quiet)
+    assert [one.message for one in told.last_failures] == ["java.io.IOException: no bucket for password=***"]
+    assert kept.last_failures == told.last_failures
+    assert b"bucket" not in encoded(dropped)
+    assert dropped.last_failures == quiet.last_failures
+
+
+def test_events_folded(state: State, ring: Ring) -> None:
+    """Every event that is read and counted is told as folded, once; a bad one, and one that comes again, is not."""
+    ring.started_query("orders")
+    ring.progress("orders", 0)
+    ring.say_text("{}")
+    ring.idle("orders")
+
+    other = Ring(epoch="b" * 32, app="other")
+    other.idle("orders")
+
+    for _ in range(2):
+        state = fold(state, looked(NOW, ring.answer(), other.answer()))
+
+    assert of_app(state, driver.EVENTS_FOLDED) == 3
+    assert of_app(state, driver.EVENTS_FOLDED, app="other") == 1
+    assert of_app(fold(State(since=NOW), looked(NOW, ring.answer())), driver.EVENTS_FOLDED) == 0
+
+
 def test_last_failures_are_bounded_by_time(state: State, ring: Ring) -> None:
     """Of more failures than are kept the newest stay, whatever the order in which they are learned."""
     old = Ring("b" * 32, app="old")
