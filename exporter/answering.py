@@ -178,9 +178,11 @@ class Answering:
             self._answer(connection, request, answer)
             return
         making = resource
+        # One page is for all who want it; what acts does so for each who asks.
+        alone = object() if method == "POST" else None
         self._once(
             connection,
-            (method, path, wanted),
+            (method, path, wanted, alone),
             self._makers,
             lambda: making.made(wanted),
             lambda future: self._answer(connection, request, future.result()),

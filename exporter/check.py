@@ -11,21 +11,24 @@ import yaml
 
 from exporter import web_config
 from exporter.config import Config
-from exporter.errors import StorageError
+from exporter.errors import Reason, StorageError
 from exporter.metric import label_value
 from exporter.poller import FIRST_PATIENCE, Source
 from exporter.storage import Storage
 from exporter.streaming import descriptions
 from exporter.streaming import state as states
 from exporter.streaming.fold import ENDING_TRIGGERS, fold
-from exporter.streaming.observation import Failed, Observation
+from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import Driver, Query, State
 
-OK, FAILED, MISSING = "ok", "failed", "missing"
+OK, FAILED, MISSING, GONE = "ok", "failed", "missing", "gone"
 
 
 class Finding(NamedTuple):
-    """One thing that was tried: what it is, its name, OK, FAILED or MISSING, and a few words."""
+    """One thing that was tried: what it is, its name, the result, and a few words.
+
+    FAILED and MISSING are to be seen to. GONE is a driver that left its connection file behind: killed, and swept by the next.
+    """
 
     kind: str
     name: str
@@ -34,13 +37,18 @@ class Finding(NamedTuple):
 
 
 def findings(config: Config, source: Source, clock: Callable[[], float]) -> Iterator[Finding]:
-    """The web configuration, the storage, and each driver; raises ConfigError where the web configuration can't be used."""
+    """The web configuration, the storage, each driver, and the streams that are expected.
+
+    Raises ConfigError where the web configuration can't be used.
+    """
     if config.web.config_file:
         yield _web(Path(config.web.config_file))
     if config.storage.path:
         yield _storage(Path(config.storage.path))
     state, failed = looked(source, clock)
     yield from _drivers(config.drivers.dir, state, failed)
+    for app, query, result, detail in inventory(config, state):
+        yield Finding("stream", f"{app} {query}", result, detail)
 
 
 def inventory(config: Config, state: State) -> Iterator[Finding]:
@@ -66,6 +74,9 @@ def looked(source: Source, clock: Callable[[], float]) -> tuple[State, list[Fail
     """What drivers tell at one look, and those that did not answer; each is waited for as long as its deadline is."""
     observation: Observation = source.observe({}, frozenset(), FIRST_PATIENCE)
     failed = [outcome for outcome in observation.outcomes if isinstance(outcome, Failed)]
+    heard = {outcome.answer.epoch if isinstance(outcome, Answered) else outcome.epoch for outcome in observation.outcomes}
+    late = f"no whole answer within {FIRST_PATIENCE:.0f} seconds"
+    failed += [Failed(epoch, epoch, Reason.TIMEOUT, late, clock()) for epoch in sorted(observation.present - heard)]
     return fold(State(since=clock()), observation), failed
 
 
@@ -100,7 +111,8 @@ def _drivers(folder: str, state: State, failed: list[Failed]) -> Iterator[Findin
         yield Finding("driver", driver.app, OK, _seen(driver, state))
     for one in failed:
         if one is not unlisted:
-            yield Finding("driver", one.app_id, FAILED, f"{one.reason.value}: {one.message}")
+            result = GONE if one.reason is Reason.REFUSED else FAILED
+            yield Finding("driver", one.app_id, result, f"{one.reason.value}: {one.message}")
 
 
 def _seen(driver: Driver, state: State) -> str:
@@ -111,7 +123,7 @@ def _seen(driver: Driver, state: State) -> str:
 
 def _entry(query: Query) -> str:
     block = yaml.safe_dump([{"app": query.app, "query": query.label}], sort_keys=False, allow_unicode=True, width=10_000)
-    lines = [f"  {line}\n" for line in block.splitlines()]
+    lines = [f"  {line}\n" for line in block.removesuffix("\n").split("\n")]
     if descriptions.trigger(query.trigger).kind in ENDING_TRIGGERS:
         lines.append("    schedule: 24h  # it ends by itself: the longest time between two of its runs\n")
     return "".join(lines)

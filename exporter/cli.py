@@ -14,22 +14,23 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from exporter import __version__
-from exporter.errors import ConfigError, StorageError
+from exporter.errors import ConfigError, Reason, StorageError
 from exporter.stopping import signals
 
 if TYPE_CHECKING:
+    from exporter.check import Finding
     from exporter.config import Config
     from exporter.sources.drivers import Drivers
 
-COMMANDS = ("serve", "check", "expected", "jar", "demo")
-FAILED, MISUSED = 1, 2
+# The last as a shell has it for a command that SIGINT ended.
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Runs one command; the exit code is 0, 1 for what failed, 2 for settings that can't be used."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "serve")
     environment = os.environ if environ is None else environ
     # First of all: who is told to end while it starts shall end as it would later.
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except (StorageError, OSError) as error:
         print(f"lakehouse-exporter: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str], told: SimpleQueue[int] | None) -> int:
@@ -57,15 +60,12 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str], told: Simple
 
 
 def _check(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter import check, terminal
+    from exporter import check
 
     settings = _config(arguments, environ)
     with contextlib.closing(_drivers(settings)) as source:
         findings = list(check.findings(settings, source, time.time))
-    colours = {check.OK: terminal.GREEN, check.FAILED: terminal.RED}
-    paint = terminal.painter(sys.stdout, environ)
-    print(*terminal.table(("CHECKED", "NAME", "RESULT", "DETAIL"), findings, colours, paint), sep="\n")
-    return FAILED if any(finding.result == check.FAILED for finding in findings) else 0
+    return _shown(("CHECKED", "NAME", "RESULT", "DETAIL"), findings, environ)
 
 
 def _expected(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -74,19 +74,26 @@ def _expected(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = _config(arguments, environ)
     with contextlib.closing(_drivers(settings)) as source:
         state, failed = check.looked(source, time.time)
-    for one in failed:
-        print(f"not read: {one.app_id or settings.drivers.dir}: {one.message}", file=sys.stderr)
+    silent = [one for one in failed if one.reason is not Reason.REFUSED]  # who refuses is gone, and runs nothing
+    for one in silent:
+        print(terminal.clean(f"not read: {one.app_id or settings.drivers.dir}: {one.message}"), file=sys.stderr)
     if arguments.learn:
         print(check.learned(state), end="")
-        return FAILED if failed else 0
+        return FAILED if silent else 0
     findings = list(check.inventory(settings, state))
     if not findings:
         print("no stream is expected; --learn prints what runs now, for the configuration file", file=sys.stderr)
-        return FAILED if failed else 0
-    colours = {check.OK: terminal.GREEN, check.MISSING: terminal.RED}
-    paint = terminal.painter(sys.stdout, environ)
-    print(*terminal.table(("APP", "QUERY", "RESULT", "DETAIL"), findings, colours, paint), sep="\n")
-    return FAILED if failed or any(finding.result == check.MISSING for finding in findings) else 0
+        return FAILED if silent else 0
+    return max(_shown(("APP", "QUERY", "RESULT", "DETAIL"), findings, environ), FAILED if silent else 0)
+
+
+def _shown(head: Sequence[str], findings: Sequence[Finding], environ: Mapping[str, str]) -> int:
+    from exporter import check, terminal
+
+    bad = (check.FAILED, check.MISSING)
+    colours = {check.OK: terminal.GREEN, check.GONE: terminal.YELLOW, **dict.fromkeys(bad, terminal.RED)}
+    print(*terminal.table(head, findings, colours, terminal.painter(sys.stdout, environ)), sep="\n")
+    return FAILED if any(finding.result in bad for finding in findings) else 0
 
 
 def _drivers(settings: Config) -> Drivers:
@@ -122,7 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     from exporter import jars
 
     parser = argparse.ArgumentParser(
-        prog="lakehouse-exporter", description="Prometheus exporter for Databricks and Apache Spark."
+        prog="lakehouse-exporter",
+        description="Prometheus exporter for Databricks and Apache Spark.",
+        epilog="Without a command it serves. All settings: lakehouse-exporter serve --help",
     )
     parser.add_argument("--version", action="version", version=f"lakehouse-exporter {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -171,7 +180,5 @@ def _config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config
     from exporter import config
 
     given = {setting.key: getattr(arguments, setting.key) for setting in config.settings()}
-    named = arguments.config_file or environ.get(f"{config.ENVIRONMENT_PREFIX}CONFIG_FILE")
-    return config.load(
-        {key: value for key, value in given.items() if value is not None}, environ, Path(named) if named else None
-    )
+    file = Path(arguments.config_file) if arguments.config_file else config.file_of(environ)
+    return config.load({key: value for key, value in given.items() if value is not None}, environ, file)

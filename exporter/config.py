@@ -7,16 +7,28 @@ import pwd
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from exporter.errors import ConfigError
-from exporter.values import absolute_path, boolean, count, duration, interval, listen_addresses, name, one_of, web_path
+from exporter.values import (
+    absolute_path,
+    boolean,
+    count,
+    duration,
+    interval,
+    listen_addresses,
+    name,
+    one_of,
+    web_path,
+)
 from exporter.yaml_file import document, nearest
 
 ENVIRONMENT_PREFIX = "LAKEHOUSE_EXPORTER_"
 MAX_EXPECTED = 2_000
+
+_Entry = TypeVar("_Entry", bound=msgspec.Struct)
 
 
 def home() -> Path:
@@ -43,6 +55,11 @@ def _setting(
 ) -> msgspec.Meta:
     extra = {"parse": parse, "default": shown_default, "flag": flag, "repeatable": repeatable, "fixed": fixed}
     return msgspec.Meta(description=help, extra=extra)
+
+
+def _entry(parse: Callable[[object], Any]) -> msgspec.Meta:
+    """A member of an entry of a list in the file."""
+    return msgspec.Meta(extra={"parse": parse})
 
 
 def _collector(help: str) -> msgspec.Meta:
@@ -169,9 +186,9 @@ class Expected(msgspec.Struct, frozen=True):
     `schedule` is the longest time in seconds between two signs of life; None for a query that must run always.
     """
 
-    app: Annotated[str, msgspec.Meta(extra={"parse": name})]
-    query: Annotated[str, msgspec.Meta(extra={"parse": name})]
-    schedule: Annotated[float | None, msgspec.Meta(extra={"parse": interval})] = None
+    app: Annotated[str, _entry(name)]
+    query: Annotated[str, _entry(name)]
+    schedule: Annotated[float | None, _entry(interval)] = None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -185,6 +202,9 @@ class Config(msgspec.Struct, frozen=True):
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
     expected: tuple[Expected, ...] = ()
+
+
+LISTS = ("expected",)
 
 
 class Setting(NamedTuple):
@@ -232,6 +252,12 @@ def settings() -> tuple[Setting, ...]:
     return tuple(found)
 
 
+def file_of(environ: Mapping[str, str]) -> Path | None:
+    """The file of settings that the environment names."""
+    named = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG_FILE")
+    return Path(named) if named else None
+
+
 def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> Config:
     """The settings of flags (`{"drivers.every": "2s"}`, a list for one that may be repeated), else environment, file, default.
 
@@ -261,7 +287,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
 
 
 def _sections() -> list[msgspec.structs.FieldInfo]:
-    return [field for field in msgspec.structs.fields(Config) if field.name != "expected"]
+    return [field for field in msgspec.structs.fields(Config) if field.name not in LISTS]
 
 
 def _meta(struct: Any, field: str) -> msgspec.Meta:
@@ -275,7 +301,7 @@ def _from_file(content: Mapping[str, Any], file: str, problems: list[str]) -> It
     for section, members in content.items():
         if section not in sections:
             problems.append(f"{file}: unknown key {section!r}{nearest(section, sections)}")
-        elif members is None or section == "expected":  # None: a section whose settings are all commented out
+        elif members is None or section in LISTS:  # None: a section whose settings are all commented out
             continue
         elif not isinstance(members, dict):
             problems.append(f"{file}: {section}: settings are expected, not {members!r}")
@@ -290,40 +316,54 @@ def _from_file(content: Mapping[str, Any], file: str, problems: list[str]) -> It
 
 def _expected(entries: object, place: str, problems: list[str]) -> Iterator[Expected]:
     """The streams that a list names, each once; what is wrong with an entry is put to `problems`."""
+    shown = "a stream is expected, as in {app: orders, query: bronze}"
+    return _entries(entries, Expected, place, ("streams", MAX_EXPECTED, shown), lambda one: (one.app, one.query), problems)
+
+
+def _entries(
+    entries: object,
+    type: type[_Entry],
+    place: str,
+    words: tuple[str, int, str],
+    key: Callable[[_Entry], object],
+    problems: list[str],
+) -> Iterator[_Entry]:
+    """The entries of a list in the file; `words` are what they are called, how many there may be, and what one looks like."""
+    things, most, shown = words
     if entries is None:
         return
     if not isinstance(entries, list):
-        problems.append(f"{place}: a list of streams is expected, not {entries!r}")
+        problems.append(f"{place}: a list of {things} is expected, not {entries!r}")
         return
-    if len(entries) > MAX_EXPECTED:
-        problems.append(f"{place}: {len(entries)} streams, at most {MAX_EXPECTED} can be watched")
+    if len(entries) > most:
+        problems.append(f"{place}: {len(entries)} {things}, at most {most} can be watched")
         return
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[object, str] = {}
     for number, entry in enumerate(entries):
         here = f"{place}[{number}]"
-        found = _stream(entry, here, problems)
+        if not isinstance(entry, dict):
+            problems.append(f"{here}: {shown}, not {entry!r}")
+            continue
+        found = _entry_of(entry, type, here, problems)
         if found is None:
             continue
-        first = seen.setdefault((found.app, found.query), here)
+        first = seen.setdefault(key(found), here)
         if first != here:
-            problems.append(f"{here}: the same stream as {first.removeprefix(place)}")
+            problems.append(f"{here}: the same as {first.removeprefix(place)}")
         yield found
 
 
-def _stream(entry: object, place: str, problems: list[str]) -> Expected | None:
-    if not isinstance(entry, dict):
-        problems.append(f"{place}: a stream is expected, as in {{app: orders, query: bronze}}, not {entry!r}")
-        return None
-    fields = {field.name: field for field in msgspec.structs.fields(Expected)}
+def _entry_of(entry: dict[object, object], type: type[_Entry], place: str, problems: list[str]) -> _Entry | None:
+    fields = {field.name: field for field in msgspec.structs.fields(type)}
     told = len(problems)
     problems += [f"{place}: unknown key {str(key)!r}{nearest(str(key), fields)}" for key in entry if key not in fields]
     values = {}
     for field in fields.values():
-        if field.name in entry:
+        if entry.get(field.name) is not None or (field.required and field.name in entry):
             try:
-                values[field.name] = (_meta(Expected, field.name).extra or {})["parse"](entry[field.name])
+                values[field.name] = (_meta(type, field.name).extra or {})["parse"](entry[field.name])
             except ValueError as error:
                 problems.append(f"{place}.{field.name}: {error}")
         elif field.required:
             problems.append(f"{place}: {field.name} is missing")
-    return None if len(problems) > told else Expected(**values)
+    return None if len(problems) > told else type(**values)

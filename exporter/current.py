@@ -17,15 +17,19 @@ log = structlog.get_logger()
 class Current:
     """Holds the settings; `config` may be read from any thread, and is of one moment.
 
-    `load` reads them; the ConfigError that it raises with every problem is raised by this, too, when it is made.
-    `clock` gives seconds since 1970.
+    `load` reads them; the ConfigError that it raises with every problem is raised by this, too, when it is made. `applied` is
+    told of those in force, at the start and at each change. `clock` gives seconds since 1970.
     """
 
-    def __init__(self, load: Callable[[], Config], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, load: Callable[[], Config], clock: Callable[[], float], applied: Callable[[Config], None] = lambda _: None
+    ) -> None:
         self._load = load
         self._clock = clock
+        self._applied = applied
         self._lock = threading.Lock()
         self.config = load()
+        applied(self.config)
         # Whether the last attempt succeeded, and when one last did.
         self.loaded = True
         self.loaded_at = clock()
@@ -43,7 +47,12 @@ class Current:
                 for problem in error.problems:
                     log.error("settings not read anew; the old ones go on", problem=problem)
                 return False
+            except Exception:  # a fault of ours in reading them must not end what goes on without them
+                self.loaded = False
+                log.exception("settings not read anew; the old ones go on")
+                return False
             self.config = _with_fixed_of(self.config, found)
+            self._applied(self.config)
             self.loaded, self.loaded_at = True, self._clock()
             log.info("settings read anew")
             return True

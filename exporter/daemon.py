@@ -41,9 +41,8 @@ def serve(load: Callable[[], Config], told: SimpleQueue[int]) -> None:
     Told SIGHUP, it has `load` read the settings anew. Raises ConfigError where they, or the web configuration, can't be used
     at the start, StorageError where the state can't be, OSError where an address can't be listened on.
     """
-    current = Current(load, time.time)
+    current = Current(load, time.time, lambda config: log.configure(config.log.level, config.log.format))
     config = current.config
-    log.configure(config.log.level, config.log.format)
     with contextlib.ExitStack() as stack:
         storage = stack.enter_context(opened(Path(config.storage.path))) if config.storage.path else None
         source = Drivers(Path(config.drivers.dir), time.time, time.monotonic)
@@ -97,7 +96,7 @@ def following(source: Source, store: Store, storage: Storage | None, current: Cu
     over = threading.Event()
     thread = threading.Thread(
         target=follow,
-        args=(follower, lambda: current.config.drivers.every, over, time.monotonic),
+        args=(follower, lambda: current.config, over, time.monotonic),
         name=source_name(source),
         daemon=True,
     )
@@ -119,17 +118,11 @@ def _until_told(told: SimpleQueue[int], current: Current, seconds: float | None 
     limit = None if seconds is None else time.monotonic() + seconds
     with contextlib.suppress(Empty):
         while told.get(timeout=None if limit is None else max(0.0, limit - time.monotonic())) == signal.SIGHUP:
-            _reload(current)
-
-
-def _reload(current: Current) -> bool:
-    done = current.reload()
-    log.configure(current.config.log.level, current.config.log.format)
-    return done
+            current.reload()
 
 
 def _reloaded(current: Current) -> Answer:
-    return text(200, "settings read anew") if _reload(current) else text(500, "settings not read anew; the log says why")
+    return text(200, "settings read anew") if current.reload() else text(500, "settings not read anew; the log says why")
 
 
 def _resources(store: Store, telemetry_path: str, page: Page) -> dict[str, Resource]:

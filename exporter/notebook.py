@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from exporter import daemon, log
+from exporter import config, daemon, log
 from exporter.config import Config, Web, load
 from exporter.current import Current
 from exporter.snapshot import Store
@@ -48,7 +48,7 @@ def attach(spark: Any, listen_address: str | None = None) -> Attached:
     Works on a classic session, whose driver has the listener's jar, and on Spark Connect from 4.0 on, without a jar.
     Raises SourceError where the session can't be followed, OSError where the address can't be listened on.
     """
-    settings = _settings()
+    settings = _settings({})
     if listen_address is not None:
         settings = msgspec.structs.replace(settings, web=Web(listen_address=(listen_address,)))
     source = session.of(spark, time.time)
@@ -73,13 +73,18 @@ def register(registry: CollectorRegistry, spark: Any = None) -> contextlib.ExitS
         store = Store()
         shown = CustomCollector(store.view, time.time)
         registry.register(shown)
-        stack.callback(registry.unregister, shown)
+        stack.callback(_unregister, registry, shown)
         stack.enter_context(daemon.following(source, store, None, Current(lambda: settings, time.time)))
         return stack.pop_all()
 
 
-def _settings(environ: Mapping[str, str] | None = None) -> Config:
-    settings = load({}, environ or {})
+def _unregister(registry: CollectorRegistry, shown: Any) -> None:
+    with contextlib.suppress(KeyError):  # the application has done it itself
+        registry.unregister(shown)
+
+
+def _settings(environ: Mapping[str, str]) -> Config:
+    settings = load({}, environ, config.file_of(environ))
     if not structlog.is_configured():
         log.configure("warning", settings.log.format)
     return settings

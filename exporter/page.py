@@ -122,6 +122,8 @@ class Page:
         self._renders += 1
         rendering = health.Rendering(dropped, failed, self._renders, exposition.lines(parts), self._bytes)
         own = exposition.families(health.samples(view, rendering, self._life()), health.METRICS, since=self._since)
+        if health.FAILURES in own:  # a storage brings some of them back: when their counting began, this page can't say
+            own[health.FAILURES] = own[health.FAILURES]._replace(since=0.0)
         until = min((snapshot.expires for snapshot in shown.values()), default=math.inf)
         return _Made(view, until, {**parts, **{metric: [family] for metric, family in own.items()}}, {})
 
@@ -129,7 +131,8 @@ class Page:
         chosen = {metric: its for metric, its in parts.items() if _is_wanted(metric, wanted.names)}
         process = exposition.process(openmetrics=wanted.openmetrics, names=wanted.names)
         body = exposition.text(chosen, openmetrics=wanted.openmetrics, created=self._created) + process
-        self._bytes = len(body)
+        if not wanted.names:
+            self._bytes = len(body)
         if not wanted.gzip:
             return Answer(200, wanted.content_type, body)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
@@ -139,7 +142,8 @@ class Page:
 
 def _is_wanted(metric: Metric, names: tuple[str, ...]) -> bool:
     """Whether a family is asked for: by its own name, or by that of one of its series."""
-    return not names or any(name == metric.name or name.rpartition("_")[0] == metric.name for name in names)
+    family = metric.name.removesuffix("_total").removesuffix("_info")  # as OpenMetrics calls it
+    return not names or any({name, name.rpartition("_")[0]} & {metric.name, family} for name in names)
 
 
 def page(view: View, now: float, wanted: Wanted | None = None) -> bytes:

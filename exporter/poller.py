@@ -17,7 +17,7 @@ from exporter.metric import label_value
 from exporter.snapshot import Outcome, Snapshot, Store
 from exporter.storage import Storage
 from exporter.streaming import state as states
-from exporter.streaming.expected import Expected, watched
+from exporter.streaming.expected import Expected, watched, with_watched
 from exporter.streaming.fold import fold
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import State
@@ -28,6 +28,7 @@ SOURCE, EXPECTED = "drivers", "expected"
 FIRST_PATIENCE = 5.0
 PATIENCE = 0.5
 MAX_TROUBLES = 1_000
+LEAST_PAUSE, LONGEST_WAIT = 0.05, 1.0
 
 _REASONS = tuple(reason.value for reason in Reason)
 Clock = Callable[[], float]
@@ -65,29 +66,30 @@ class Follower:
         self._outcome = Outcome()
         self._troubles: dict[str, str] = {}
         self._patience = FIRST_PATIENCE
-        self._watched_since: dict[tuple[str, str], float] = {}
 
     def step(self) -> None:
         """One look at the drivers, folded, stored, and then published; never raises."""
         began = self._monotonic()
         try:
-            reason = self._look()
-            snapshots = self._snapshots(self._clock())
+            config = self._config()
+            reason = self._look(config)
+            now = self._clock()
+            snapshots, expected = self._snapshots(config, now), self._expected(config)
         except Exception:  # the thread must outlive any fault of ours: it is told in log and metric, and old values go stale
             log.exception("look failed", source=SOURCE)
             self._grade(self._monotonic() - began, Reason.INTERNAL)
             self._store.grade(SOURCE, self._outcomes())
         else:
             self._grade(self._monotonic() - began, reason)
-            self._store.replace(SOURCE, snapshots, self._outcomes())
-            self._store.replace(EXPECTED, self._expected(self._clock()), {})
+            self._store.replace(SOURCE, snapshots, self._outcomes(), {f"{EXPECTED}/": expected})
 
-    def _look(self) -> Reason | None:
+    def _look(self, config: Config) -> Reason | None:
         observation = self._source.observe(states.positions(self._state), states.ended(self._state), self._patience)
         self._patience = PATIENCE
         self._tell_troubles(observation)
         before = self._state
-        self._state = fold(before, observation, exceptions=self._config().web.show_exceptions)
+        after = fold(before, observation, exceptions=config.web.show_exceptions)
+        self._state = with_watched(after, ((one.app, one.query) for one in _named(config)), self._clock())
         _tell_changes(before, self._state)
         unlisted = next((each.reason for each in _failures(observation) if not each.app_id and not each.epoch), None)
         return self._save() or unlisted
@@ -123,9 +125,8 @@ class Follower:
         last_success = self._clock() if reason is None else self._outcome.last_success
         self._outcome = Outcome(reason is None, duration, last_success, failures)
 
-    def _snapshots(self, now: float) -> dict[str, Snapshot]:
+    def _snapshots(self, config: Config, now: float) -> dict[str, Snapshot]:
         shown = self._state if self._stored is self._state else with_counters_of(self._state, self._stored)
-        config = self._config()
         wanted = tuple(one for one in collectors.APPLICATION if getattr(config.collector, one.name))
         applications = {
             app: Snapshot(view, wanted, now + STALE_SECONDS, shown.since)
@@ -134,16 +135,12 @@ class Follower:
         # Of the source as a whole, as in the outcomes; what is past does not go stale.
         return {**applications, "": Snapshot(History(shown.last_failures), (), math.inf)}
 
-    def _expected(self, now: float) -> dict[str, Snapshot]:
-        """The streams that somebody counts on, whatever has become of their drivers."""
-        config = self._config()
-        named = [Expected(label_value(one.app), label_value(one.query), one.schedule) for one in config.expected]
-        # A stream is watched from when it was named on: what was never seen before that is not overdue.
-        self._watched_since = {(one.app, one.query): self._watched_since.get((one.app, one.query), now) for one in named}
-        if not named:
-            return {}
+    def _expected(self, config: Config) -> Snapshot | None:
+        """The streams that somebody counts on, whatever has become of their drivers; None where nobody does."""
+        if not config.expected:
+            return None
         wanted = (collectors.EXPECTED,) if config.collector.expected else ()
-        return {"": Snapshot(watched(named, self._state, self._watched_since), wanted, math.inf)}
+        return Snapshot(watched(_named(config), self._state), wanted, math.inf)
 
     def _outcomes(self) -> dict[tuple[str, str], Outcome]:
         """How the source as a whole went, and each driver that runs; what never told its name counts for the whole."""
@@ -157,12 +154,21 @@ class Follower:
         return outcomes
 
 
-def follow(follower: Follower, every: Clock, stop: threading.Event, monotonic: Clock) -> None:
-    """Steps until `stop`, `every()` seconds from beginning to beginning; a step that takes longer delays the next one only."""
+def follow(follower: Follower, config: Callable[[], Config], stop: threading.Event, monotonic: Clock) -> None:
+    """Steps until `stop`, `drivers.every` from beginning to beginning; a step that takes longer delays the next one only.
+
+    Settings that are read anew are looked at within a second, however long the old ones say to wait.
+    """
     while not stop.is_set():
-        began = monotonic()
+        began, settings = monotonic(), config()
         follower.step()
-        stop.wait(max(0.05, every() - (monotonic() - began)))
+        end = max(began + settings.drivers.every, monotonic() + LEAST_PAUSE)
+        while config() is settings and not stop.wait(min(max(0.0, end - monotonic()), LONGEST_WAIT)) and monotonic() < end:
+            pass
+
+
+def _named(config: Config) -> list[Expected]:
+    return [Expected(label_value(one.app), label_value(one.query), one.schedule) for one in config.expected]
 
 
 def _failures(observation: Observation) -> list[Failed]:

@@ -21,7 +21,7 @@ STALLED_SECONDS = 300.0
 FUTURE_SECONDS = 300.0
 # A stream that failed and runs again is worth a word for this long.
 RECENT_SECONDS = 900.0
-# An expected stream that was never seen is missed when the exporter has watched for this long.
+# An expected stream is missed when it has been watched, or has ended, for this long: a restart takes its time.
 GRACE_SECONDS = 60.0
 
 Severity = Literal["critical", "warning", "note"]
@@ -164,7 +164,7 @@ def _seen(query: Watched) -> float:
 
 
 def _was_waited_for(query: Watched, now: float) -> bool:
-    return query.last_signal is not None or now - query.since >= GRACE_SECONDS
+    return now - max(query.since, query.ended_at or 0.0) >= GRACE_SECONDS
 
 
 def _last_sign(query: Query) -> float | None:

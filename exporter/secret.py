@@ -36,8 +36,8 @@ class Secret:
 def redacted(text: str) -> str:
     """`text` with `***` where it holds, or seems to hold, a secret.
 
-    What is named as one goes with all that follows it up to the next space or closing quote; what looks like one goes
-    unnamed. In doubt it goes. The time it takes grows linearly with the text.
+    What is named as one goes with all that follows it up to the next space, closing quote or closing bracket; what looks
+    like one goes unnamed. In doubt it goes. The time it takes grows linearly with the text.
     """
     with_aws_key = _AWS_KEY.search(text) is not None
     for pattern in _UNNAMED:
@@ -69,8 +69,15 @@ _UNNAMED = (
     re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"),  # JSON Web Tokens, and those that are encrypted
     re.compile(r"(?i)(?:dapi|dose|dkea)[0-9a-f]{8,}(?:-[0-9]{1,2})?"),  # Databricks
     _AWS_KEY,
-    # A user and a password before a host: a container before a storage account (abfss://) is none.
-    re.compile(r"(?<=://)[^\s/?#:@]{0,256}:[^\s/?#]{1,512}(?=@)"),
+    # GitLab, Google, Stripe, GitHub, Slack; Hugging Face, whose folders and functions are called hf_ as well.
+    re.compile(
+        r"(?<![A-Za-z0-9])(?:(?:glpat-|AIza|[rs]k_(?:live|test)_|github_pat_|gh[oprsu]_|xox[a-z]-)[\w-]{10,}"
+        r"|hf_[A-Za-z0-9]{20,})"
+    ),
+    # A user and a password before a host. A password may hold a slash; what stands between a colon and one may be a port.
+    re.compile(r"""(?<=://)[^\s/?#:@]{0,256}:(?!\d{1,5}[/?#,;)\]"'])\S{1,512}(?=@)"""),
+    # A token before a host: a container before a storage account is none, nor is an endpoint of Spark's own.
+    re.compile(r"(?i)(?<=://)(?<!(?:abfss|wasbs|spark)://)(?<!(?:abfs|wasb)://)[^\s/?#;]{1,512}(?=@)"),
     re.compile(r"(?i)(?<=:thin:)[^\s/@]{1,128}/[^\s@]{1,256}(?=@)"),  # Oracle's
 )
 
@@ -79,19 +86,35 @@ _RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}")
 _HEX = re.compile(r"(?i)[0-9a-f]{40}")
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
-# The end of a name, a quote that closes it, and what stands between a name and its value: `=`, `: `, `":"`, ` -> `, `%3D`,
-# or a space where the value is in quotes.
-_IS = r"""[\w.-]{0,64}[\\"'`\]]{0,4}(?:\s{0,3}(?:[=:]{1,2}>?|->|%3[ad])\s{0,3}|\s{1,3}(?=["']))"""
+# The end of a name, a quote that closes it, and what stands between a name and its value: a field or a tag that is called
+# `value`; `=`, `: `, `":"`, ` -> `, `%3D`; `>` of a tag; `,` of a tuple; or a space where the value is in quotes.
+_IS = (
+    r"""[\w.-]{0,64}(?![\w.])[\\"'`\]]{0,4}"""
+    r"""(?:(?:</\w{1,16}>)?[^\w{\[:=]{1,16}value[\\"']{0,4}(?:\s{0,3}[=:]\s{0,3}|>)"""
+    r"""|\s{0,3}(?:[=:]{1,2}>?|->|%3[ad])\s{0,3}|>|,(?=\S)|(?<=["']),\s{1,3}|\s{1,3}(?=["']))"""
+)
+# Values of several words: all that follows on the line.
+_LINE = r"(?:authorization|cookie|jaas\.config)(?!\w{0,64}Exception)"
+# An exception is no name, though it may be called InvalidTokenException.
+_NAME = (
+    r"(?:password|passphrase|passwd|passcode|pwd|secret|token|credential|signature"
+    r"|(?:access|account|api|private|encryption|master|signing|storage)[ _.-]?key"
+    r"|(?<![a-z])(?:pass|sas|sig)(?![a-z]))"
+    r"(?![\w.$]{0,64}(?:Exception|Error))"
+)
+# Up to a closing tag, quote (SQL doubles those inside), brace (SQL Server doubles those inside) or bracket, or to the next
+# space. None of them fails where nothing closes it: else each name would look for it up to the end of the text again.
+_VALUE = (
+    r"""(?:(?<=[\w"']>)[^<]*(?:<(?!/)[^<]*)*(?:</[\w.:-]{1,64}>)?"""
+    r"""|\\{0,3}"(?:[^"\\]|""|\\.)*|\\{0,3}'(?:[^'\\]|''|\\.)*"""
+    r"|\{(?:[^{}]+|\{[^{}]*\}?|\}\}(?=\w))*\}?\S*|\[(?:[^\[\]]+|\[[^\[\]]*\]?)*\]?\S*"
+    r"|\S+)"
+)
 _NAMED = (
-    # Values of several words: all that follows on the line.
-    re.compile(rf"(?i)(?P<name>(?:authorization|jaas\.config)(?!\w{{0,64}}Exception){_IS})[^\n]+"),
+    re.compile(rf"(?i)(?P<name>{_LINE}{_IS})[^\n]+"),
     re.compile(r"(?i)(?P<name>\b(?:bearer|basic)\s{1,3})[\w+/.~=-]{6,}"),
-    # An exception is no name, though it may be called InvalidTokenException.
-    re.compile(
-        r"(?i)(?P<name>(?:password|passphrase|passwd|passcode|pwd|secret|token|credential|signature"
-        r"|(?:access|account|api|private|encryption|master|signing|storage)[ _.-]?key"
-        r"|(?<![a-z])(?:pass|sas|sig)(?![a-z]))"
-        rf"(?![\w.$]{{0,64}}(?:Exception|Error)){_IS})"
-        r"""(?:\\{0,3}"(?:[^"\\]|\\.)*|\\{0,3}'(?:[^'\\]|\\.)*|\S+)"""
-    ),
+    # A comma and a space may be prose, where one word is lost: above it would be the rest of the line.
+    re.compile(rf"(?i)(?P<name>{_NAME}(?:{_IS}|[\w.-]{{0,64}},\s{{1,3}})){_VALUE}"),
+    # A program's option, and its value as the next word.
+    re.compile(rf"(?i)(?P<name>(?<![\w.-])--?[\w.-]{{0,64}}?(?:{_LINE}|{_NAME})[\w.-]{{0,64}}\s{{1,3}}){_VALUE}"),
 )

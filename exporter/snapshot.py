@@ -49,15 +49,40 @@ class Store:
         self._lock = threading.Lock()
         self._view = View({}, {}, ready=False)
 
-    def replace(self, source: str, snapshots: Mapping[str, Snapshot], outcomes: Mapping[tuple[str, str], Outcome]) -> None:
-        """All that `source` has to say, in one step: what it no longer names is gone; other sources' entries stay."""
+    def replace(
+        self,
+        source: str,
+        snapshots: Mapping[str, Snapshot],
+        outcomes: Mapping[tuple[str, str], Outcome],
+        besides: Mapping[str, Snapshot | None] = {},
+    ) -> None:
+        """All that `source` has to say, in one step: what it no longer names is gone; other sources' entries stay.
+
+        `besides` are snapshots by their whole names, None for one that is to go.
+        """
         prefix = f"{source}/"
         with self._lock:
             old = self._view
             others = {name: kept for name, kept in old.snapshots.items() if not name.startswith(prefix)}
             other_outcomes = {key: kept for key, kept in old.outcomes.items() if key[0] != source}
             mine = {prefix + name: snapshot for name, snapshot in snapshots.items()}
+            others = {name: kept for name, kept in {**others, **besides}.items() if kept is not None}
             self._view = View({**others, **mine}, {**other_outcomes, **outcomes}, ready=True)
+
+    def put(self, name: str, snapshot: Snapshot | None, key: tuple[str, str], outcome: Outcome) -> None:
+        """One target's newest snapshot, where there is a new one, and how the look went."""
+        with self._lock:
+            old = self._view
+            snapshots = old.snapshots if snapshot is None else {**old.snapshots, name: snapshot}
+            self._view = View(snapshots, {**old.outcomes, key: outcome}, old.ready)
+
+    def remove(self, name: str, key: tuple[str, str]) -> None:
+        """Nothing more of one target."""
+        with self._lock:
+            old = self._view
+            if name in old.snapshots or key in old.outcomes:
+                snapshots = {other: kept for other, kept in old.snapshots.items() if other != name}
+                self._view = View(snapshots, {other: kept for other, kept in old.outcomes.items() if other != key}, old.ready)
 
     def grade(self, source: str, outcomes: Mapping[tuple[str, str], Outcome]) -> None:
         """How `source` went, and nothing new from it: its snapshots stand until they expire."""

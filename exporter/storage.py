@@ -14,11 +14,11 @@ MAX_BYTES = 256 * 1024 * 1024
 
 
 class Storage:
-    """A folder that holds one state; made by `opened`, which holds its lock."""
+    """A state by its name, in a folder that `opened` holds the lock of."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "streams.state"
-        self._aside = folder / ".streams.state.new"
+    def __init__(self, folder: Path, name: str = "streams") -> None:
+        self._file = folder / f"{name}.state"
+        self._aside = folder / f".{name}.state.new"
 
     def load(self) -> bytes | None:
         """The stored bytes, or None where nothing was stored yet; raises StorageError where they can't be read."""

@@ -11,12 +11,12 @@ _GAP = "  "
 Paint = Callable[[str, int], str]
 
 
-def is_terminal(output: TextIO, environ: Mapping[str, str]) -> bool:
+def is_terminal(output: TextIO | None, environ: Mapping[str, str]) -> bool:
     """Whether a person looks at `output`."""
-    return output.isatty() and environ.get("TERM") != "dumb"
+    return output is not None and output.isatty() and environ.get("TERM") != "dumb"
 
 
-def painter(output: TextIO, environ: Mapping[str, str]) -> Paint:
+def painter(output: TextIO | None, environ: Mapping[str, str]) -> Paint:
     """Colours, where a person looks at `output` and has not said that none are wanted (NO_COLOR)."""
     return coloured if is_terminal(output, environ) and not environ.get("NO_COLOR") else plain
 
@@ -31,8 +31,14 @@ def coloured(text: str, colour: int) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
+def clean(text: str) -> str:
+    """`text` on one line, and without what a terminal would take for a command."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], colours: Mapping[str, int], paint: Paint) -> list[str]:
     """Lines of aligned columns under a head; cells whose whole text is in `colours` are painted."""
+    rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [paint(_line(head, widths), DIM)]
     for row in rows:

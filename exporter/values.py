@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -96,7 +97,10 @@ def absolute_path(value: object) -> str:
     """A path with `~` opened; raises ValueError for an empty one."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path is expected")
-    return os.path.abspath(os.path.expanduser(value))
+    try:
+        return os.path.abspath(os.path.expanduser(value))
+    except OSError as error:  # the working folder is gone
+        raise ValueError(f"{value!r} has no place: {error.strerror}") from error
 
 
 def boolean(value: object) -> bool:
@@ -111,6 +115,27 @@ def boolean(value: object) -> bool:
 
 def name(value: object) -> str:
     """A name that is not empty; raises ValueError for anything else."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value:
         raise ValueError(f"a name is expected, not {value!r}")
     return value
+
+
+def identifier(value: object) -> str:
+    """A name that can stand in a URL and be a file's; raises ValueError for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"(?!\.)[\w.-]{1,64}", value, re.ASCII):
+        raise ValueError(f"{value!r} is no name of letters, digits, _, - and .")
+    return value
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of names; raises ValueError for anything else."""
+    if not isinstance(value, list):
+        raise ValueError(f"a list of names is expected, not {value!r}")  # noqa: TRY004 -- as every parser refuses
+    return tuple(map(name, value))
+
+
+def positive(value: object) -> float:
+    """A number above 0; raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{value!r} is no number above 0")
+    return float(value)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-MAX_FILE_BYTES = 64 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 
 
 def document(file: Path, problems: list[str]) -> dict[str, Any]:
     """The mapping that a YAML file holds; what keeps it from being one is put to `problems`."""
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_FILE_BYTES + 1)
-        if len(text) > MAX_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
-        content = yaml.load(text, StrictLoader)  # noqa: S506 -- it is a SafeLoader
+        content = yaml.load(_text(file), StrictLoader)  # noqa: S506 -- it is a SafeLoader
     except OSError as error:
         problems.append(f"{file}: {error.strerror}")
     except RecursionError:
         problems.append(f"{file}: nested too deep")
+    except yaml.MarkedYAMLError as error:  # all of its text but the context quotes the line, which may hold a password
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problems.append(f"{file}: no YAML: {error.context or 'what YAML does not allow there'}{place}")
     except (yaml.YAMLError, ValueError) as error:
         problems.append(f"{file}: {' '.join(str(error).split())}")
     else:
@@ -33,6 +35,17 @@ def document(file: Path, problems: list[str]) -> dict[str, Any]:
             return {str(key): value for key, value in content.items()}
         problems.append(f"{file}: settings are expected, not {type(content).__name__}")
     return {}
+
+
+def _text(file: Path) -> bytes:
+    # A pipe would be waited for, deaf to signals, and be empty when it is read again.
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise ValueError("no regular file")
+        text = opened.read(MAX_FILE_BYTES + 1)
+    if len(text) > MAX_FILE_BYTES:
+        raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
+    return text
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

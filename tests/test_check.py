@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,11 +106,13 @@ def test_storage_that_fails(
 
 
 def test_driver_that_fails(folder: Path, shop: Bridge, capsys: pytest.CaptureFixture[str]) -> None:
-    """A driver that refuses has a line with the reason, beside one that answers; exit code 1."""
+    """A driver that refuses has left its file behind, and that is no failure; one whose file can't be read is."""
     with Bridge() as dead:
         port = dead.port
     content = {"version": 1, "port": port, "token": TOKEN, "appId": "dead-id", "epoch": "e2"}
     (folder / "dead-id.json").write_text(json.dumps(content))
+    alone = ran(capsys, "check", f"--drivers.dir={folder}")[0]
+    (folder / "odd\x1b[31m.json").write_text("{")
     code, out, err = ran(capsys, "check", f"--drivers.dir={folder}")
 
     assert (code, err) == (1, "")
@@ -117,9 +120,11 @@ def test_driver_that_fails(folder: Path, shop: Bridge, capsys: pytest.CaptureFix
     assert [line[:3] for line in lines] == [
         ["drivers", str(folder), "ok"],
         ["driver", "shop", "ok"],
-        ["driver", "dead-id", "failed"],
+        ["driver", "odd\N{REPLACEMENT CHARACTER}[31m", "failed"],
+        ["driver", "dead-id", "gone"],
     ]
-    assert lines[2][3].startswith("refused: ")
+    assert lines[3][3].startswith("refused: ")
+    assert alone == 0
     assert shop.calls
 
 
@@ -168,7 +173,7 @@ def test_learn(folder: Path, shop: Bridge, tmp_path: Path, capsys: pytest.Captur
 
 def test_learn_odd_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Names that YAML would take for something else come back as they are."""
-    odd = ["null", "5", "a: b", "# x", "yes", "é", "'"]
+    odd = ["x\u2028y", " ", "null", "5", "a: b", "# x", "yes", "é", "'"]
     events = [started(number + 1, name, f"r{number}") for number, name in enumerate(odd)]
     with Bridge(says(answer(events))) as bridge:
         connect(folder, "shop-id", bridge.port)
@@ -210,10 +215,52 @@ def test_nothing_expected(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_expected_of_a_driver_that_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A driver that can't be read is told, for what it runs is not known; exit code 1."""
+    """A driver that can't be read is told, for what it runs is not known; exit code 1. One that is gone runs nothing."""
     with Bridge() as dead:
         connect(folder, "dead-id", dead.port)
+    gone = ran(capsys, "expected", "--learn", f"--drivers.dir={folder}")
+    (folder / "odd.json").write_text("{")
     code, out, err = ran(capsys, "expected", "--learn", f"--drivers.dir={folder}")
 
+    assert gone == (0, "expected: []\n", "")
     assert (code, out) == (1, "expected: []\n")
-    assert err.startswith("not read: dead-id: ")
+    assert err.startswith("not read: odd: ")
+
+
+def test_slow_driver(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that has not answered in time is told, and not left out."""
+    over = threading.Event()
+    monkeypatch.setattr("exporter.check.FIRST_PATIENCE", 0.2)
+
+    def late(*_: object) -> None:
+        over.wait(10)
+
+    with Bridge(late) as slow:
+        connect(folder, "slow-id", slow.port)
+        code, out, _ = ran(capsys, "check", f"--drivers.dir={folder}")
+        over.set()
+
+    assert code == 1
+    assert out.splitlines()[-1].split(maxsplit=3) == ["driver", "e1", "failed", "timeout: no whole answer within 0 seconds"]
+
+
+def test_expected_is_checked(folder: Path, shop: Bridge, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Streams that are expected are among what `check` tries."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("expected: [{app: shop, query: none}]\n")
+    code, out, _ = ran(capsys, "check", f"--drivers.dir={folder}", f"--config.file={file}")
+
+    assert code == 1
+    assert out.splitlines()[-1].split(maxsplit=4) == ["stream", "shop", "none", "missing", "nothing of it is seen"]
+    assert shop.calls
+
+
+def test_interrupted(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGINT ends the command as a shell expects it, without a traceback."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporter.sources.drivers.Drivers.observe", interrupted)
+
+    assert ran(capsys, "check", f"--drivers.dir={folder}") == (130, "", "")

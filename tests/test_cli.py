@@ -69,7 +69,7 @@ def test_help_of_serve(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["serv"], "unrecognized arguments: serv"),
+        (["serv"], "invalid choice: 'serv'"),
         (["serve", "now"], "unrecognized arguments: now"),
         (["--log.levle", "debug"], "unrecognized arguments: --log.levle debug"),
         (["--log.lev", "debug"], "unrecognized arguments: --log.lev debug"),

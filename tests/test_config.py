@@ -82,7 +82,8 @@ def test_defaults() -> None:
 
     assert [value(loaded, key) for _, _, key, _ in NAMES] == [
         *((":10071",), "/metrics", 512, False, False, False, None),
-        *(drivers_dir(), 1.0, None, 600.0, True, True, True, 0.0, "info", "logfmt"),
+        *(drivers_dir(), 1.0, None, 600.0, True, True, True),
+        *(0.0, "info", "logfmt"),
     ]
 
 
@@ -194,9 +195,12 @@ def test_missing_file(tmp_path: Path) -> None:
     assert problems({}, {}, tmp_path) == (f"{tmp_path}: Is a directory",)
 
 
-def test_endless_file() -> None:
-    """A file without an end is read up to the limit."""
-    assert problems({}, {}, Path("/dev/zero")) == ("/dev/zero: larger than 65536 bytes",)
+def test_large_file(tmp_path: Path) -> None:
+    """A file is read up to the limit, and one without an end not at all."""
+    (tmp_path / "large").write_bytes(b"#" * 1024 * 1024 + b"\n")
+
+    assert problems({}, {}, tmp_path / "large") == (f"{tmp_path}/large: larger than 1048576 bytes",)
+    assert problems({}, {}, Path("/dev/zero")) == ("/dev/zero: no regular file",)
 
 
 @pytest.mark.parametrize(
@@ -318,11 +322,48 @@ def test_no_boolean(given: object) -> None:
         boolean(given)
 
 
-@pytest.mark.parametrize("given", ["", "  ", None, 5, ["a"]])
+@pytest.mark.parametrize("given", ["", None, 5, ["a"]])
 def test_no_name(given: object) -> None:
     """A name is a text with something in it."""
     with pytest.raises(ValueError, match="a name is expected"):
         name(given)
+
+
+def test_no_working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path can't be told from a folder that is gone: that is a problem of the setting, and no traceback."""
+
+    def gone() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("os.getcwd", gone)
+    with pytest.raises(ValueError, match="'state' has no place: No such file or directory"):
+        absolute_path("state")
+
+
+def test_as_many_as_may_be(tmp_path: Path) -> None:
+    """As many streams as may be expected, with names as long as most, fit into a file."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("expected:\n" + "".join(f"- {{app: {'a' * 200}, query: q{number:05}}}\n" for number in range(2000)))
+
+    assert len(load({}, {}, file).expected) == 2000
+
+
+@pytest.mark.parametrize(
+    "content", ["web: {a: @hidden}", "web: !hidden", "a: *hidden", "a: 'hidden", "a: \thidden: b: c", "\0hidden"]
+)
+def test_no_content_in_problems(content: str, tmp_path: Path) -> None:
+    """What is wrong with a file is told by its place: a line of a web configuration may hold a password."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+
+    assert "hidden" not in " ".join(problems({}, {}, file))
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe, which would be waited for, is refused."""
+    os.mkfifo(tmp_path / "pipe")
+
+    assert problems({}, {}, tmp_path / "pipe") == (f"{tmp_path}/pipe: no regular file",)
 
 
 def test_interval() -> None:
@@ -362,5 +403,5 @@ def test_every_problem_of_expected(tmp_path: Path) -> None:
         f"{file}: expected[1]: app is missing",
         f"{file}: expected[1].query: a name is expected, not ''",
         f"{file}: expected[2]: a stream is expected, as in {{app: orders, query: bronze}}, not 'text'",
-        f"{file}: expected[4]: the same stream as [3]",
+        f"{file}: expected[4]: the same as [3]",
     )

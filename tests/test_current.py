@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,35 @@ def test_fixed() -> None:
 
     assert current.config == Config(web=Web(telemetry_path="/a", show_exceptions=True), log=Log("debug"))
     assert [(line["log_level"], line.get("setting")) for line in logged] == [("warning", "web.telemetry_path"), ("info", None)]
+
+
+def test_applied() -> None:
+    """What holds is applied at the start and at each change, and never what can't be used."""
+    found: list[Callable[[], Config]] = [Config, _raises, lambda: Config(log=Log("debug"))]
+    applied: list[Config] = []
+
+    def load() -> Config:
+        return found.pop(0)()
+
+    current = Current(load, Clock(), applied.append)
+
+    assert [current.reload(), current.reload()] == [False, True]
+    assert applied == [Config(), Config(log=Log("debug"))]
+
+
+def _raises() -> Config:
+    raise ConfigError(("no",))
+
+
+def test_fault() -> None:
+    """A fault of ours while they are read is told with its trace, and ends nothing."""
+    found = [Config()]
+    current = Current(found.pop, Clock())
+    with structlog.testing.capture_logs() as logged:
+        done = current.reload()
+
+    assert (done, current.loaded, current.config) == (False, False, Config())
+    assert [(line["event"], line["exc_info"]) for line in logged] == [("settings not read anew; the old ones go on", True)]
 
 
 def test_broken_at_the_start(tmp_path: Path) -> None:

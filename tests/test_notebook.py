@@ -140,3 +140,16 @@ def test_registered_with_bad_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigError, match="LAKEHOUSE_EXPORTER_DRIVERS_EVERY: 'never' is no duration"):
         exporter.register(CollectorRegistry())
+
+
+def test_registered_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment may name a file of settings, as it may for the command; what the application unregistered is let be."""
+    registry = CollectorRegistry()
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"drivers: {{dir: {tmp_path}}}\nexpected: [{{app: shop, query: orders}}]\n")
+    monkeypatch.setenv("LAKEHOUSE_EXPORTER_CONFIG_FILE", str(file))
+    with exporter.register(registry):
+        labels = {"app": "shop", "query": "orders"}
+        eventually(lambda: registry.get_sample_value("spark_streaming_query_expected", labels), "it is shown", within=20)
+        for ours in list(registry._collector_to_names):
+            registry.unregister(ours)

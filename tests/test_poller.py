@@ -9,7 +9,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import Collectors, Config, Streaming
+from exporter.config import Collectors, Config, Drivers, Streaming
 from exporter.config import Expected as Named
 from exporter.errors import Reason, StorageError
 from exporter.page import page
@@ -421,8 +421,8 @@ def test_history(stage: Stage) -> None:
 def test_follow(every: float, steps: int, stage: Stage) -> None:
     """follow() steps again and again until it is told to stop, and then ends at once, however long its pause is."""
     stage.source.shows(batches(0))
-    over = threading.Event()
-    thread = threading.Thread(target=follow, args=(stage.follower, lambda: every, over, time.monotonic))
+    config, over = Config(drivers=Drivers(every=every)), threading.Event()
+    thread = threading.Thread(target=follow, args=(stage.follower, lambda: config, over, time.monotonic))
     thread.start()
     try:
         eventually(lambda: len(stage.source.asked) >= steps, "its steps", within=10)
@@ -452,13 +452,42 @@ def test_settings_change(stage: Stage) -> None:
     assert after.count(b"\nspark_streaming_query_expected{") == 2
 
 
-def test_expected_since(stage: Stage) -> None:
-    """A stream is watched from when it was named on, whatever else is named later."""
-    stage.config = Config(expected=(Named("shop", "one"),))
-    stage.step(answer([started(1)]))
-    stage.clock.now = NOW + 50
-    stage.config = Config(expected=(Named("shop", "two"), Named("shop", "one")))
-    stage.step(answer([started(1)]))
+def test_follow_new_settings(stage: Stage) -> None:
+    """Settings that are read anew are looked at soon, however long the old ones say to wait."""
+    stage.source.shows(batches(0))
+    config, over = [Config(drivers=Drivers(every=1e6))], threading.Event()
+    thread = threading.Thread(target=follow, args=(stage.follower, lambda: config[0], over, time.monotonic))
+    thread.start()
+    try:
+        eventually(lambda: stage.source.asked, "its first step", within=10)
+        config[0] = Config(drivers=Drivers(every=1e5))
+        eventually(lambda: len(stage.source.asked) == 2, "its second step", within=10)
+    finally:
+        over.set()
+        thread.join(10)
 
-    inventory = stage.store.view().snapshots["expected/"].record
-    assert [(one.query, one.since) for one in inventory.queries] == [("two", NOW + 50), ("one", NOW)]
+    assert not thread.is_alive()
+
+
+def test_watched_over_restarts(tmp_path: Path) -> None:
+    """Since when a stream is watched outlives the exporter, so that one that is never seen is overdue at last."""
+    expected = (Named("shop", "nightly", 86_400.0),)
+    with opened(tmp_path) as storage:
+        first = Stage(storage)
+        first.config = Config(expected=expected)
+        first.step(answer([started(1)]))
+        again = Stage(storage)
+        again.config = Config(expected=expected)
+        again.clock.now = NOW + 80_000
+        again.step(answer([started(1)]))
+
+    inventory = again.store.view().snapshots["expected/"].record
+    assert [(one.query, one.since) for one in inventory.queries] == [("nightly", NOW)]
+
+
+def test_fault_in_what_is_expected(stage: Stage) -> None:
+    """A fault in the list of expected streams is told, and ends nothing."""
+    stage.config = Config(expected=(5,))  # type: ignore[arg-type] # a fault of ours
+    stage.step(batches(0))
+
+    assert stage.outcomes["drivers", ""].failures == {"internal": 1}

@@ -90,6 +90,48 @@ REDACTED = [
     ("a -----BEGIN PRIVATE KEY----- ab cd", "a ***"),
     ("sha " + "0123456789abcdef" * 3, "sha ***"),
     ("sha " + "deadbeef" * 5, "sha ***"),
+    # Names and values as SQL Server, SQL, Scala, Python, JSON, XML and command lines write them.
+    ("password={hunter2 secret;x} refused", "password=*** refused"),
+    ("password={a}}b c d} refused", "password=*** refused"),
+    ("(password 'it''s secret')", "(password ***')"),
+    ('(password "a""b secret")', '(password ***")'),
+    ("(spark.hadoop.fs.s3a.secret.key,hunter2secret) (a,b)", "(spark.hadoop.fs.s3a.secret.key,*** (a,b)"),
+    ('("password", "x")', '("password", ***")'),
+    ("('password', 'x y')", "('password', ***')"),
+    ("[--user, x, --password, hunter2]", "[--user, x, --password, ***"),
+    ('("Cookie", "a=b; c=d")', '("Cookie", ***'),
+    ('{"password": ["a", "hunter3"], "host": "y"}', '{"password": *** "host": "y"}'),
+    ('{"password": [["a b"], "c d"], "host": "y"}', '{"password": *** "host": "y"}'),
+    ('{"password": {"value": "x", "other": "y"}}', '{"password": ***'),
+    ('{"password": {"a": {"b": 1}, "c": "d e"}, "host": "y"}', '{"password": *** "host": "y"}'),
+    ('{"password": ["a", "b c', '{"password": ***'),
+    ('{"key": "password", "value": "a b", "host": "y"}', '{"key": "password", "value": ***", "host": "y"}'),
+    ("--password hunter2secret --host y", "--password *** --host y"),
+    ("-sasl.password 'hunter 2' --host y", "-sasl.password *** --host y"),
+    ("<AccountKey>x y</AccountKey><Host>z</Host>", "<AccountKey>***<Host>z</Host>"),
+    ("<password><plain>x y</plain></password>", "<password>***</password>***"),
+    ('<a name="password">x y</a><b>z</b>', '<a name="password">***<b>z</b>'),
+    ("<name>fs.s3a.secret.key</name>\n  <value>x y</value>", "<name>fs.s3a.secret.key</name>\n  <value>***"),
+    # Before a host.
+    ("https://svc:pa/ss@db/path", "https://***@db/path"),
+    ("https://svc:p@s?s#1@db/path", "https://***@db/path"),
+    ("https://glpat-x@gitlab.com", "https://***@gitlab.com"),
+    ("https://x_oauth@gitlab.com/a.git", "https://***@gitlab.com/a.git"),
+    ("abfss://user:hunter2@account/path", "abfss://***@account/path"),
+    # Forms of their own. In pieces, so that no scanner takes them for true ones.
+    ("got glpat" + "-abcdefghij0123456789 back", "got *** back"),
+    ("got AIza" + "Sy-abcdefghijklmnopqrstuvwxyz012345 back", "got *** back"),
+    ("got sk_" + "live_abcdefghijklmnopqrstuvwx back", "got *** back"),
+    ("got rk_" + "test_abcdefghijklmnopqrstuvwx back", "got *** back"),
+    ("got hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH back", "got *** back"),
+    ("got github" + "_pat_11ABCDEFG0abcdefghijkl_mn back", "got *** back"),
+    *(
+        ("got " + kind + "_abcdefghijklmnopqrstuvwxyz0123456789 back", "got *** back")
+        for kind in ("ghp", "gho", "ghu", "ghs", "ghr")
+    ),
+    ("got xox" + "b-123456789012-abcdefghijkl back", "got *** back"),
+    ("Cookie: a=b; session=c d", "Cookie: ***"),
+    ("Set-Cookie: session=abc; Path=/\nHost: y", "Set-Cookie: ***\nHost: y"),
 ]
 
 
@@ -144,6 +186,17 @@ INNOCENT = [
     "java.security.SignatureException: Signature length not correct: got 64 but was expecting 256",
     "com.amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403; Request ID: 4711)",
     "org.apache.spark.sql.execution.streaming.state.StateStoreValueRowFormatValidationFailure: row of unexpected size",
+    (
+        'java.nio.file.AccessDeniedException: Operation failed: "This request is not authorized to perform this operation using this'
+        ' permission.", 403, PUT, https://account.dfs.core.windows.net/bronze/orders, AuthorizationPermissionMismatch, "This request'
+        ' is not authorized to perform this operation using this permission."'
+    ),
+    "org.apache.spark.SparkException: Could not find spark://CoarseGrainedScheduler@10.0.0.5:43211.",
+    "java.io.IOException: no answer from hdfs://namenode:8020/user/me@example.com/orders",
+    "shaded.databricks.NativeAzureFileSystem: wasbs://bronze@account.blob.core.windows.net/orders is gone",
+    "com.microsoft.sqlserver.jdbc.SQLServerException: jdbc:sqlserver://server:1433;user=me@server;database=orders is closed",
+    "ImportError: cannot import name 'x' from org.apache.hadoop.security.token.delegation.TokenCache (/tmp/hf_datasets_cache/risk_live_x)",
+    "KeyError: {'a': ['b'], 'c': {'d': 'e'}}, not found in <class 'dict'> --verbose x",
 ]
 
 
@@ -192,6 +245,15 @@ planted = st.sampled_from(
         ' "{name}":"a {secret} b" ',
         " {name} -> {secret}) ",
         " ?{name}={secret}&",
+        " ({name},{secret}) ",
+        ' ("{name}", "{secret}") ',
+        " {name}={{a {secret} b}} ",
+        ' "{name}": ["a", "{secret}"] ',
+        " --{name} {secret} ",
+        " <{name}>a {secret}</{name}> ",
+        " <name>{name}</name><value>{secret}</value> ",
+        " s3://user:a/{safe}/b@host ",
+        " s3://{safe}@host ",
         " Bearer {secret} ",
         " Basic {secret}== ",
         " s3://user:{safe}@host ",
@@ -241,6 +303,19 @@ def test_unnamed() -> None:
             "secret.",
         ),
         *("password='\\", "access key ", "AKIA", "dapi", "bearer ", ":thin:a/", " \t", "authorization:\n", "token\\\\ ", "0-"),
+        *(
+            "password={",
+            "password=[",
+            "password={}}a",
+            "token>",
+            "token><",
+            "token,",
+            "token</a>",
+            "--",
+            "--a",
+            "--token ",
+            "glpat-",
+        ),
     ],
 )
 def test_hostile(text: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from exporter.streaming.state import Query, State
+from exporter.streaming.state import State
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Watched(msgspec.Struct, frozen=True):
     """One expected query and what is known of it.
 
     `last_signal` is that of its newest run, however long ended, None where it was never seen; `since` is when watching
-    began. Both are seconds since 1970.
+    began, `ended_at` when its end was learned of. All are seconds since 1970.
     """
 
     app: str
@@ -33,6 +33,7 @@ class Watched(msgspec.Struct, frozen=True):
     active: bool
     last_signal: float | None
     since: float
+    ended_at: float | None = None
 
 
 class Inventory(msgspec.Struct, frozen=True):
@@ -41,16 +42,22 @@ class Inventory(msgspec.Struct, frozen=True):
     queries: tuple[Watched, ...]
 
 
-def watched(expected: Iterable[Expected], state: State, since: Mapping[tuple[str, str], float]) -> Inventory:
-    """What `state` knows of each of `expected`, watched `since` then, by (app, query)."""
-    return Inventory(
-        tuple(_watched(one, state.queries.get((one.app, one.query)), since[one.app, one.query]) for one in expected)
-    )
+def with_watched(state: State, named: Iterable[tuple[str, str]], now: float) -> State:
+    """`state` with since when each of the `named` (app, query) is watched: what is named first at `now`, since then."""
+    since = {key: state.watched_since.get(key, now) for key in named}
+    return state if since == state.watched_since else msgspec.structs.replace(state, watched_since=since)
 
 
-def _watched(one: Expected, query: Query | None, since: float) -> Watched:
+def watched(expected: Iterable[Expected], state: State) -> Inventory:
+    """What `state` knows of each of `expected`; a stream that it does not watch yet is watched from the state's birth on."""
+    return Inventory(tuple(_watched(one, state) for one in expected))
+
+
+def _watched(one: Expected, state: State) -> Watched:
+    query = state.queries.get((one.app, one.query))
+    since = state.watched_since.get((one.app, one.query), state.since)
     if query is None:
         return Watched(one.app, one.query, one.interval, active=False, last_signal=None, since=since)
     # A query that is known has been seen, even where none of its events told a time.
     seen = query.last_signal or query.ended_at or query.started_at
-    return Watched(one.app, one.query, one.interval, active=query.active, last_signal=seen, since=since)
+    return Watched(one.app, one.query, one.interval, query.active, seen, since, query.ended_at)

@@ -91,7 +91,7 @@ class State(msgspec.Struct, frozen=True):
     """Everything. `since` is when this state was born: rings that began later are counted from their first event.
 
     `failures` counts failed looks by application (empty where it never told its name) and reason.
-    `last_failures` are the newest ends by a failure, oldest first.
+    `last_failures` are the newest ends by a failure, oldest first. `watched_since` is when each expected query was named.
     """
 
     since: float
@@ -100,6 +100,7 @@ class State(msgspec.Struct, frozen=True):
     apps: dict[str, App] = {}
     failures: dict[tuple[str, str], int] = {}
     last_failures: tuple[Failure, ...] = ()
+    watched_since: dict[tuple[str, str], float] = {}
     version: int = VERSION
 
 

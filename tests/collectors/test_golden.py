@@ -138,9 +138,8 @@ def test_expected(golden: Callable[[str, str], None]) -> None:
     ring.started_query("orders")
     state = fold(State(since=BEGINNING), looked(NOW, ring.answer()))
     expected = (Expected("recorded", "orders"), Expected("recorded", "nightly", 86_400.0), Expected("other", "payments"))
-    since = {(one.app, one.query): NOW for one in expected}
 
-    golden("expected.prom", written(collectors.EXPECTED.samples(watched(expected, state, since))))
+    golden("expected.prom", written(collectors.EXPECTED.samples(watched(expected, state))))
 
 
 def test_own(golden: Callable[[str, str], None]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.streaming.expected import Expected, Inventory, Watched, watched
+from exporter.streaming.expected import Expected, Inventory, Watched, watched, with_watched
 from exporter.streaming.fold import fold
-from exporter.streaming.state import Query, State
+from exporter.streaming.state import Query, State, decoded, encoded
 from tests.streaming.rings import BEGINNING, Ring, looked
 
 NOW = BEGINNING + 100
@@ -26,14 +26,14 @@ def test_watched() -> None:
         Expected("other", "orders"),
     )
 
-    since = {(one.app, one.query): NOW - number for number, one in enumerate(named)}
+    state = with_watched(state, [("etl", "orders"), ("etl", "late")], NOW)
 
-    assert watched(named, state, since) == Inventory(
+    assert watched(named, state) == Inventory(
         (
-            Watched("etl", "nightly", 3600.0, active=False, last_signal=BEGINNING + 10, since=NOW),
-            Watched("etl", "orders", None, active=True, last_signal=BEGINNING + 10, since=NOW - 1),
-            Watched("etl", "late", None, active=False, last_signal=None, since=NOW - 2),
-            Watched("other", "orders", None, active=False, last_signal=None, since=NOW - 3),
+            Watched("etl", "nightly", 3600.0, active=False, last_signal=BEGINNING + 10, since=BEGINNING, ended_at=NOW),
+            Watched("etl", "orders", None, active=True, last_signal=BEGINNING + 10, since=NOW),
+            Watched("etl", "late", None, active=False, last_signal=None, since=NOW),
+            Watched("other", "orders", None, active=False, last_signal=None, since=BEGINNING),
         )
     )
 
@@ -43,4 +43,16 @@ def test_seen_without_a_signal() -> None:
     query = Query("etl", "orders", "id", "run", "e", active=False, ended_at=NOW)
     state = State(since=BEGINNING, queries={("etl", "orders"): query})
 
-    assert [one.last_signal for one in watched((Expected("etl", "orders"),), state, {("etl", "orders"): 0.0}).queries] == [NOW]
+    assert [one.last_signal for one in watched((Expected("etl", "orders"),), state).queries] == [NOW]
+
+
+def test_watched_since() -> None:
+    """A stream is watched from when it was first named, whatever is named later; one that is named no more is forgotten."""
+    first = with_watched(State(since=BEGINNING), [("etl", "one")], NOW)
+    second = with_watched(first, [("etl", "two"), ("etl", "one")], NOW + 50)
+    third = with_watched(second, [("etl", "two")], NOW + 60)
+
+    assert second.watched_since == {("etl", "one"): NOW, ("etl", "two"): NOW + 50}
+    assert third.watched_since == {("etl", "two"): NOW + 50}
+    assert with_watched(third, [("etl", "two")], NOW + 70) is third
+    assert decoded(encoded(third)) == third
