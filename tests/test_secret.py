@@ -104,6 +104,7 @@ REDACTED = [
     ('{"password": [["a b"], "c d"], "host": "y"}', '{"password": *** "host": "y"}'),
     ('{"password": {"value": "x", "other": "y"}}', '{"password": ***'),
     ('{"password": {"a": {"b": 1}, "c": "d e"}, "host": "y"}', '{"password": *** "host": "y"}'),
+    ('{"a": {"password": {"b": "c d"}}, "host": "y"}', '{"a": {"password": *** "host": "y"}'),
     ('{"password": ["a", "b c', '{"password": ***'),
     ('{"key": "password", "value": "a b", "host": "y"}', '{"key": "password", "value": ***", "host": "y"}'),
     ("--password hunter2secret --host y", "--password *** --host y"),
@@ -187,16 +188,16 @@ INNOCENT = [
     "com.amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403; Request ID: 4711)",
     "org.apache.spark.sql.execution.streaming.state.StateStoreValueRowFormatValidationFailure: row of unexpected size",
     (
-        'java.nio.file.AccessDeniedException: Operation failed: "This request is not authorized to perform this operation using this'
-        ' permission.", 403, PUT, https://account.dfs.core.windows.net/bronze/orders, AuthorizationPermissionMismatch, "This request'
-        ' is not authorized to perform this operation using this permission."'
+        'java.nio.file.AccessDeniedException: Operation failed: "This request is not authorized to perform this operation using'
+        ' this permission.", 403, PUT, https://account.dfs.core.windows.net/bronze/orders, AuthorizationPermissionMismatch, "This'
+        ' request is not authorized to perform this operation using this permission."'
     ),
     "org.apache.spark.SparkException: Could not find spark://CoarseGrainedScheduler@10.0.0.5:43211.",
     "java.io.IOException: no answer from hdfs://namenode:8020/user/me@example.com/orders",
-    "shaded.databricks.NativeAzureFileSystem: wasbs://bronze@account.blob.core.windows.net/orders is gone",
+    "java.io.IOException: neither wasb://bronze@account.blob.core.windows.net/orders nor its new place is there",
     "com.microsoft.sqlserver.jdbc.SQLServerException: jdbc:sqlserver://server:1433;user=me@server;database=orders is closed",
-    "ImportError: cannot import name 'x' from org.apache.hadoop.security.token.delegation.TokenCache (/tmp/hf_datasets_cache/risk_live_x)",
-    "KeyError: {'a': ['b'], 'c': {'d': 'e'}}, not found in <class 'dict'> --verbose x",
+    "ImportError: cannot import name 'x' from 'risk_live_position_totals' (/tmp/hf_datasets_cache/ghp_cache/token.delegation.py)",
+    "org.apache.hadoop.security.AccessControlException: the delegation-token is too old for hdfs.delegation.token-service yet",
 ]
 
 
@@ -303,19 +304,7 @@ def test_unnamed() -> None:
             "secret.",
         ),
         *("password='\\", "access key ", "AKIA", "dapi", "bearer ", ":thin:a/", " \t", "authorization:\n", "token\\\\ ", "0-"),
-        *(
-            "password={",
-            "password=[",
-            "password={}}a",
-            "token>",
-            "token><",
-            "token,",
-            "token</a>",
-            "--",
-            "--a",
-            "--token ",
-            "glpat-",
-        ),
+        *("password={", "password=[", "password={}}a", "token> ", "--", "--a", "glpat-"),
     ],
 )
 def test_hostile(text: str) -> None:
