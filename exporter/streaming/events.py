@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from exporter.lenient_json import UNREADABLE, decode, reason
 from exporter.streaming.facts import Facts, Int64
 
 VERSION = 1
 """The listener's wire version that is understood here."""
-
-_T = TypeVar("_T")
 
 
 class BadAnswer(ValueError):  # noqa: N818 -- it says what is wrong with what; "Error" would add nothing
@@ -259,11 +256,11 @@ def read_answer(text: bytes | str) -> Answer:
     """
     document = text.encode("utf-8", "replace") if isinstance(text, str) else text
     try:
-        version = _decode(_VERSION, document).version
+        version = decode(_VERSION, document).version
         if version == VERSION:
-            return _decode(_ANSWER, document)
-    except _UNREADABLE as error:
-        raise BadAnswer(_reason(error)) from None
+            return decode(_ANSWER, document)
+    except UNREADABLE as error:
+        raise BadAnswer(reason(error)) from None
     raise BadAnswer(f"the listener speaks version {version}, this exporter version {VERSION}: use this exporter's jar")
 
 
@@ -279,10 +276,10 @@ def read_event(raw: msgspec.Raw | bytes) -> Event:
     """
     document = bytes(raw)
     try:
-        event = _decode(_EVENT, document)
+        event = decode(_EVENT, document)
         return Event(seq=event.seq, at=event.at_ms / 1000, kind=event.kind, body=_body(event))
-    except _UNREADABLE as error:
-        raise BadEvent(_seq(document), _reason(error)) from None
+    except UNREADABLE as error:
+        raise BadEvent(_seq(document), reason(error)) from None
 
 
 def _body(event: _Event) -> Body:
@@ -293,28 +290,28 @@ def _body(event: _Event) -> Body:
 
 
 def _started(event: _Event) -> Started:
-    body = _decode(_MOMENT, bytes(event.event))
+    body = decode(_MOMENT, bytes(event.event))
     return Started(body.id, body.run_id, body.name, _seconds(body.timestamp), event.trigger)
 
 
 def _idle(event: _Event) -> Idle:
-    body = _decode(_MOMENT, bytes(event.event))
+    body = decode(_MOMENT, bytes(event.event))
     return Idle(body.id, body.run_id, _seconds(body.timestamp))
 
 
 def _terminated(event: _Event) -> Terminated:
-    body = _decode(_TERMINATED, bytes(event.event))
+    body = decode(_TERMINATED, bytes(event.event))
     return Terminated(body.id, body.run_id, body.exception or None, body.error_class_on_exception or None)
 
 
 def _found(event: _Event) -> Found:
-    body = _decode(_QUERY, bytes(event.event))
+    body = decode(_QUERY, bytes(event.event))
     last = bytes(event.progress)
     return Found(body.id, body.run_id, body.name, event.trigger, None if last == b"null" else _progress(last))
 
 
 def _progress(document: bytes) -> Progress:
-    body = _decode(_PROGRESS, document)
+    body = decode(_PROGRESS, document)
     sink = body.sink or _Sink()
     return Progress(
         id=body.id,
@@ -430,47 +427,17 @@ def _instant(text: str) -> float | None:
     return moment.timestamp() + (year // 400 - 5) * _SECONDS_OF_400_YEARS + float(parts[7] or 0)
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], document: bytes) -> _T:
-    try:
-        return decoder.decode(document)
-    except msgspec.ValidationError:
-        raise
-    except ValueError:
-        return decoder.decode(_mended(document))
-
-
-def _mended(document: bytes) -> bytes:
-    """The document as strict JSON: half a surrogate pair becomes `?`, a number that no double can hold becomes null.
-
-    Users name queries, columns and topics, and one such name must not cost an event, let alone an answer.
-    """
-    value = json.loads(
-        document.decode("utf-8", "replace"),
-        parse_float=lambda text: number if math.isfinite(number := float(text)) else None,
-        parse_constant=lambda _: None,
-    )
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-
-
 def _seq(document: bytes) -> int | None:
     try:
-        return _decode(_NUMBERED, document).seq
-    except _UNREADABLE:
+        return decode(_NUMBERED, document).seq
+    except UNREADABLE:
         return None
-
-
-def _reason(error: Exception) -> str:
-    # Only msgspec's own messages and ours are known to name fields and nothing else.
-    return str(error) if isinstance(error, msgspec.DecodeError) else type(error).__name__
 
 
 _TIMESTAMP = re.compile(r"([0-9]{4,9})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?Z")
 _SECONDS_OF_400_YEARS = 146_097 * 86_400
 _LARGEST = sys.float_info.max
 _NUMBERS = (int, float)
-
-# A document may be too deep to walk: RecursionError is no ValueError.
-_UNREADABLE = (ValueError, RecursionError)
 
 _VERSION = msgspec.json.Decoder(_Version)
 _ANSWER = msgspec.json.Decoder(Answer)

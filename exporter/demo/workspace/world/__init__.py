@@ -1,0 +1,1 @@
+"""What happens in the simulated workspace, and when: no answer, no network, no clock."""
