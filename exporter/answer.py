@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -19,11 +20,20 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Later(enum.Enum):
+    """Not yet: who asks waits, for as long as a scrape may take, and is then given the best that can be made."""
+
+    LATER = enum.auto()
+
+
 class Resource(Protocol):
     """What stands behind a path."""
 
-    def kept(self, wanted: Wanted) -> Answer | None:
-        """The answer, if it can be had at once, for the front's one thread must not wait; else None."""
+    def kept(self, wanted: Wanted) -> Answer | Later | None:
+        """The answer, if it can be had at once, for the front's one thread must not wait; None where it must be made.
+
+        LATER where what is made now would be less than what a moment's patience brings: it is asked again soon.
+        """
         ...
 
     def made(self, wanted: Wanted) -> Answer:

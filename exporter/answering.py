@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from exporter.answer import Answer, Resource, text
+from exporter.answer import Answer, Later, Resource, text
 from exporter.connection import Connection, Limits
 from exporter.request import Refusal, Request, parsed
 from exporter.response import CLOSE, KEEP, Heads
@@ -26,6 +26,8 @@ MAX_KEPT_HEAD_BYTES = 2048
 MAX_LOGINS = 8
 # Whoever guesses passwords burns this thread's share of a processor, and not that of those who are let in.
 LOGIN_NICENESS = 10
+# So often it is looked whether what is waited for is there.
+PAUSE_SECONDS = 0.1
 NOT_FOUND = text(404, "not found")
 BUSY = text(503, "too busy", ("Retry-After", "1"))
 
@@ -143,14 +145,21 @@ class Answering:
 
     def _penalised(self, connection: Connection, then: Callable[[], None]) -> None:
         """Lets who guesses wait: answered at once, thirty of them would ask so often that nobody else is heard."""
+        self._after(self._penalty, connection, then)
+
+    def _after(self, seconds: float, connection: Connection, then: Callable[[], None]) -> None:
+        """Does `then` so much later; a connection that waits for time to pass is the first to go where there is no room."""
         connection.penalised = True
 
         def over() -> None:
             connection.penalised = False
             if self._house.holds(connection):
-                then()
+                try:
+                    then()
+                except Exception as error:  # noqa: BLE001 -- as in `asked`
+                    self._fault(connection, error)
 
-        self._loop.call_later(self._penalty, over)
+        self._loop.call_later(seconds, over)
 
     def _crowded(self, connection: Connection, request: Request) -> None:
         self._house.count("too_many_requests")
@@ -163,7 +172,8 @@ class Answering:
             self._house.count("unauthorized")
             self._answer(connection, request, text(401, "unauthorized", ("WWW-Authenticate", "Basic")))
 
-    def _routed(self, connection: Connection, request: Request) -> None:
+    def _routed(self, connection: Connection, request: Request, until: float | None = None) -> None:
+        """Answers, at the moment `until` of the loop's clock at the latest where the resource would have it waited."""
         method, path, wanted = request[:3]
         resource = (self._posts if method == "POST" else self._resources).get(path)
         if resource is None:
@@ -174,8 +184,13 @@ class Answering:
                 self._answer(connection, request, NOT_FOUND)
             return
         answer = resource.kept(wanted)
-        if answer is not None:
+        if isinstance(answer, Answer):
             self._answer(connection, request, answer)
+            return
+        now = self._loop.time()
+        until = now + request.patience if until is None else until
+        if answer is Later.LATER and now < until and not self._house.ending():
+            self._after(min(PAUSE_SECONDS, until - now), connection, lambda: self._routed(connection, request, until))
             return
         making = resource
         # One page is for all who want it; what acts does so for each who asks.

@@ -17,16 +17,20 @@ from exporter.values import (
     boolean,
     count,
     duration,
+    identifier,
     interval,
     listen_addresses,
     name,
+    names,
     one_of,
+    positive,
     web_path,
 )
 from exporter.yaml_file import document, nearest
 
 ENVIRONMENT_PREFIX = "LAKEHOUSE_EXPORTER_"
 MAX_EXPECTED = 2_000
+MAX_WORKSPACES = 100
 
 _Entry = TypeVar("_Entry", bound=msgspec.Struct)
 
@@ -62,6 +66,10 @@ def _entry(parse: Callable[[object], Any]) -> msgspec.Meta:
     return msgspec.Meta(extra={"parse": parse})
 
 
+def _every(what: str, default: str) -> msgspec.Meta:
+    return _setting(interval, f"Time between two looks at {what} of a Databricks workspace.", default)
+
+
 def _collector(help: str) -> msgspec.Meta:
     return _setting(boolean, help)
 
@@ -91,6 +99,14 @@ class Web(msgspec.Struct, frozen=True):
     ] = 512
     enable_lifecycle: Annotated[
         bool, _setting(boolean, "Whether POST /-/reload reads the settings anew, as SIGHUP does.", fixed=True)
+    ] = False
+    probe: Annotated[
+        bool,
+        _setting(
+            boolean,
+            "Whether each workspace has a page of its own, /probe?target=NAME, listed at /sd, and leaves this one.",
+            fixed=True,
+        ),
     ] = False
     openmetrics_created: Annotated[
         bool,
@@ -158,6 +174,32 @@ class Collectors(msgspec.Struct, frozen=True):
     streaming: Annotated[bool, _collector("Whether streaming queries are shown.")] = True
     driver: Annotated[bool, _collector("Whether drivers are shown.")] = True
     expected: Annotated[bool, _collector("Whether the streams of `expected` are shown.")] = True
+    clusters: Annotated[bool, _collector("Whether clusters are asked for.")] = True
+    cluster_events: Annotated[bool, _collector("Whether events of clusters that run streaming jobs are asked for.")] = True
+    jobs: Annotated[bool, _collector("Whether jobs and their settings are asked for.")] = True
+    job_runs: Annotated[bool, _collector("Whether runs are asked for.")] = True
+    tasks: Annotated[bool, _collector("Whether tasks of runs are shown.")] = True
+    schedules: Annotated[bool, _collector("Whether due times of jobs are held against their runs.")] = True
+    pipelines: Annotated[bool, _collector("Whether pipelines are asked for.")] = True
+    pipeline_events: Annotated[bool, _collector("Whether events of pipelines are asked for: a request a pipeline.")] = False
+    warehouses: Annotated[bool, _collector("Whether SQL warehouses are asked for.")] = True
+    instance_pools: Annotated[bool, _collector("Whether instance pools are asked for.")] = True
+    identity: Annotated[bool, _collector("Whether it is asked who we are, and counted what we see.")] = True
+
+
+class Every(msgspec.Struct, frozen=True):
+    """How often a workspace is asked."""
+
+    clusters: Annotated[float, _every("clusters", "1m")] = 60.0
+    cluster_events: Annotated[float, _every("events of clusters", "1m")] = 60.0
+    jobs: Annotated[float, _every("jobs", "10m")] = 600.0
+    job_runs: Annotated[float, _every("runs of jobs", "1m")] = 60.0
+    schedules: Annotated[float, _every("due times", "1m")] = 60.0
+    pipelines: Annotated[float, _every("pipelines", "1m")] = 60.0
+    pipeline_events: Annotated[float, _every("events of pipelines", "1m")] = 60.0
+    warehouses: Annotated[float, _every("SQL warehouses", "1m")] = 60.0
+    instance_pools: Annotated[float, _every("instance pools", "1m")] = 60.0
+    identity: Annotated[float, _every("who we are", "10m")] = 600.0
 
 
 class Shutdown(msgspec.Struct, frozen=True):
@@ -191,20 +233,43 @@ class Expected(msgspec.Struct, frozen=True):
     schedule: Annotated[float | None, _entry(interval)] = None
 
 
+class WorkspaceSettings(msgspec.Struct, frozen=True):
+    """A Databricks workspace, and who we are there: a token's file, or an OAuth client and its secret's or OIDC token's file.
+
+    `tags` are those of a job's tags that are shown. `event_clusters` are names or ids of clusters whose events are asked for,
+    besides those of the job clusters of continuous jobs.
+    """
+
+    name: Annotated[str, _entry(identifier)]
+    host: Annotated[str, _entry(name)]
+    token_file: Annotated[str | None, _entry(absolute_path)] = None
+    client_id: Annotated[str | None, _entry(name)] = None
+    client_secret_file: Annotated[str | None, _entry(absolute_path)] = None
+    oidc_token_file: Annotated[str | None, _entry(absolute_path)] = None
+    profile: Annotated[str | None, _entry(name)] = None
+    ca_file: Annotated[str | None, _entry(absolute_path)] = None
+    requests_per_second: Annotated[float, _entry(positive)] = 5.0
+    burst: Annotated[int, _entry(count(1, 1000))] = 10
+    tags: Annotated[tuple[str, ...], _entry(names)] = ()
+    event_clusters: Annotated[tuple[str, ...], _entry(names)] = ()
+
+
 class Config(msgspec.Struct, frozen=True):
-    """Every setting; `expected` can be named in the file alone."""
+    """Every setting; `expected` and `workspaces` can be named in the file alone."""
 
     web: Web = Web()
     drivers: Drivers = msgspec.field(default_factory=Drivers)
     storage: StorageSettings = StorageSettings()
     streaming: Streaming = Streaming()
     collector: Collectors = Collectors()
+    every: Every = Every()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
     expected: tuple[Expected, ...] = ()
+    workspaces: tuple[WorkspaceSettings, ...] = ()
 
 
-LISTS = ("expected",)
+LISTS = ("expected", "workspaces")
 
 
 class Setting(NamedTuple):
@@ -280,10 +345,11 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
             except ValueError as error:
                 problems.append(f"{place}: {error}")
     expected = tuple(_expected(content.get("expected"), f"{file}: expected", problems))
+    workspaces = tuple(_workspaces(content.get("workspaces"), f"{file}: workspaces", problems))
     if problems:
         raise ConfigError(tuple(problems))
     sections = {section.name: section.type(**values.get(section.name, {})) for section in _sections()}
-    return Config(**sections, expected=expected)
+    return Config(**sections, expected=expected, workspaces=workspaces)
 
 
 def _sections() -> list[msgspec.structs.FieldInfo]:
@@ -318,6 +384,21 @@ def _expected(entries: object, place: str, problems: list[str]) -> Iterator[Expe
     """The streams that a list names, each once; what is wrong with an entry is put to `problems`."""
     shown = "a stream is expected, as in {app: orders, query: bronze}"
     return _entries(entries, Expected, place, ("streams", MAX_EXPECTED, shown), lambda one: (one.app, one.query), problems)
+
+
+def _workspaces(entries: object, place: str, problems: list[str]) -> Iterator[WorkspaceSettings]:
+    """The workspaces that a list names, each name once; what is wrong with an entry is put to `problems`."""
+    shown = "a workspace is expected, as in {name: prod, host: https://…, token_file: /run/secrets/token}"
+    for one in _entries(
+        entries, WorkspaceSettings, place, ("workspaces", MAX_WORKSPACES, shown), lambda one: one.name, problems
+    ):
+        ways = [one.token_file, one.client_secret_file, one.oidc_token_file, one.profile]
+        if sum(way is not None for way in ways) != 1:
+            which = "token_file, client_secret_file, oidc_token_file or profile"
+            problems.append(f"{place}: {one.name}: one of {which} is expected")
+        elif one.client_secret_file is not None and one.client_id is None:
+            problems.append(f"{place}: {one.name}: client_id is missing")
+        yield one
 
 
 def _entries(

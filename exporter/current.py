@@ -65,4 +65,7 @@ def _with_fixed_of(old: Config, new: Config) -> Config:
             log.warning("setting changed, which takes effect at the next start", setting=setting.key)
             kept = msgspec.structs.replace(section, **{setting.field: before})
             new = msgspec.structs.replace(new, **{setting.section: kept})
+    if new.workspaces != old.workspaces:
+        log.warning("setting changed, which takes effect at the next start", setting="workspaces")
+        new = msgspec.structs.replace(new, workspaces=old.workspaces)
     return new

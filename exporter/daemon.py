@@ -8,21 +8,24 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 
 import structlog
 
-from exporter import landing, listening, log
+from exporter import collectors, discovery, landing, listening, log, probe, workspaces
 from exporter.answer import Answer, Fresh, Plain, Resource, text
-from exporter.config import Config
+from exporter.config import Config, WorkspaceSettings
 from exporter.connection import Limits
 from exporter.current import Current
 from exporter.health import Life
 from exporter.page import Page
 from exporter.poller import Follower, Source, follow
+from exporter.polling import Poller, poll
 from exporter.snapshot import Store
+from exporter.sources.databricks import Workspace
 from exporter.sources.drivers import Drivers
 from exporter.storage import Storage, opened
 from exporter.web import Front
@@ -41,13 +44,15 @@ def serve(load: Callable[[], Config], told: SimpleQueue[int]) -> None:
     Told SIGHUP, it has `load` read the settings anew. Raises ConfigError where they, or the web configuration, can't be used
     at the start, StorageError where the state can't be, OSError where an address can't be listened on.
     """
+    stop = threading.Event()
     current = Current(load, time.time, lambda config: log.configure(config.log.level, config.log.format))
     config = current.config
     with contextlib.ExitStack() as stack:
         storage = stack.enter_context(opened(Path(config.storage.path))) if config.storage.path else None
         source = Drivers(Path(config.drivers.dir), time.time, time.monotonic)
+        watched = workspaces.clients(workspaces.named(config.workspaces, os.environ), os.environ, stop)
         handed_over = listening.handed_over(os.environ, os.getpid())
-        with running(source, storage, current, handed_over) as front:
+        with running(source, storage, current, handed_over, watched, stop) as front:
             for address in front.addresses:
                 _log.info("serving", address=address, drivers=config.drivers.dir)
             _until_told(told, current)
@@ -60,9 +65,17 @@ def serve(load: Callable[[], Config], told: SimpleQueue[int]) -> None:
 
 @contextlib.contextmanager
 def running(
-    source: Source, storage: Storage | None, current: Current, sockets: Iterable[socket.socket] = ()
+    source: Source,
+    storage: Storage | None,
+    current: Current,
+    sockets: Iterable[socket.socket] = (),
+    watched: Mapping[WorkspaceSettings, Workspace] = MappingProxyType({}),
+    stop: threading.Event | None = None,
 ) -> Iterator[Front]:
-    """What follows `source` and serves its page, until the block ends; on `sockets`, where there are some."""
+    """What follows `source`, watches workspaces and serves the page, until the block ends; on `sockets`, where there are some.
+
+    `stop` is what the clients of the workspaces wait by.
+    """
     web = current.config.web
     # Whatever does not come about below, the source is let go: a session must not keep our listener.
     with contextlib.closing(source):
@@ -73,17 +86,22 @@ def running(
             failures = security.failed if security is not None else 0
             return Life(front.counts(), current.loaded, current.loaded_at, failures)
 
-        page = Page(store.view, time.time, life, created=web.openmetrics_created)
+        names = [settings.name for settings in watched] if web.probe else []
+        view = probe.elsewhere(store.view) if names else store.view
+        page = Page(view, time.time, life, created=web.openmetrics_created)
         front = Front(
             web.listen_address,
-            _resources(store, web.telemetry_path, page),
+            {**_resources(store, web.telemetry_path, page), **_probes(names, store, current)},
             Limits(connections=web.max_connections),
             security,
             {"/-/reload": Fresh(lambda: _reloaded(current))} if web.enable_lifecycle else {},
             sockets,
         )
         try:
-            with following(source, store, storage, current):
+            with (
+                following(source, store, storage, current),
+                watching(watched, store, storage, current, stop or threading.Event()),
+            ):
                 yield front
         finally:
             front.close(LAST_ANSWERS_SECONDS)
@@ -106,6 +124,34 @@ def following(source: Source, store: Store, storage: Storage | None, current: Cu
     finally:
         over.set()
         thread.join(LAST_STEP_SECONDS)
+
+
+@contextlib.contextmanager
+def watching(
+    watched: Mapping[WorkspaceSettings, Workspace],
+    store: Store,
+    storage: Storage | None,
+    current: Current,
+    stop: threading.Event,
+) -> Iterator[None]:
+    """A thread a workspace that puts what its collectors learn into `store`, until the block ends."""
+    threads = []
+    for settings, client in watched.items():
+        poller = Poller(
+            client, settings, collectors.WORKSPACE, store, storage, lambda: current.config, time.time, time.monotonic
+        )
+        threads.append(threading.Thread(target=poll, args=(poller, stop), name=f"workspace-{settings.name}", daemon=True))
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for client in watched.values():
+            client.close()
+        end = time.monotonic() + LAST_STEP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 def source_name(source: Source) -> str:
@@ -135,6 +181,20 @@ def _resources(store: Store, telemetry_path: str, page: Page) -> dict[str, Resou
     for path, made in landing.resources(store, time.time, telemetry_path).items() if telemetry_path != "/" else ():
         resources[path] = (Fresh if path == landing.API else Plain)(_answered(made))
     return resources
+
+
+def _probes(names: Sequence[str], store: Store, current: Current) -> dict[str, Resource]:
+    """The pages of workspaces that have one each, and their list."""
+    if not names:
+        return {}
+
+    def is_on(collector: str) -> bool:
+        return bool(getattr(current.config.collector, collector))
+
+    return {
+        probe.PATH: probe.Probe(names, store.view, time.time, is_on, created=current.config.web.openmetrics_created),
+        discovery.PATH: discovery.Discovery(names, store.view, time.time, lambda cluster: cluster.driver_private_ip),
+    }
 
 
 def _answered(made: landing.Resource) -> Callable[[], Answer]:

@@ -1,4 +1,4 @@
-"""What a scraper asks for, read from its headers and its query; pure, and nothing that it sends is ever echoed."""
+"""What a scraper asks for, read from its headers and its query; pure, and hands on what is of a known shape alone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,36 @@ from urllib.parse import parse_qsl
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 MAX_NAMES = 100
+# What resources read of a query; all else in one is for nobody.
+PARAMETERS = ("target", "cluster_id", "kind")
 
 _OPENMETRICS_VERSIONS = ("", "1.0.0", "0.0.1")
 _TEXT_VERSIONS = ("", "0.0.4")
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+_HOST = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 class Wanted(NamedTuple):
-    """One form of a page; two requests that want the same are answered by the same bytes."""
+    """One form of a page, and what else tells one answer from another; who wants the same is answered by the same bytes.
+
+    `parameters` are those of PARAMETERS, as often as they were given. `host` is what the client calls us: a name or an address,
+    and maybe a port; empty where it says nothing of that kind.
+    """
 
     openmetrics: bool = False
     gzip: bool = False
     names: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    host: str = ""
+
+    @property
+    def form(self) -> Wanted:
+        """What matters to a page that is the same for all hosts and parameters."""
+        return Wanted(*self[:3])
+
+    def values(self, parameter: str) -> tuple[str, ...]:
+        """What was given for a parameter, in order."""
+        return tuple(value for name, value in self.parameters if name == parameter)
 
     @property
     def content_type(self) -> str:
@@ -29,8 +47,8 @@ class Wanted(NamedTuple):
         return OPENMETRICS if self.openmetrics else TEXT
 
 
-def wanted(accept: str, accept_encoding: str, query: str) -> Wanted:
-    """The form that three texts of a request ask for, the plainest where they leave it open.
+def wanted(accept: str, accept_encoding: str, query: str, host: str = "") -> Wanted:
+    """What four texts of a request ask for, in the plainest form where they leave it open.
 
     Raises ValueError for a query that has more parts, or more names to filter by, than anybody needs.
     """
@@ -38,7 +56,8 @@ def wanted(accept: str, accept_encoding: str, query: str) -> Wanted:
     names = tuple(sorted({value for name, value in fields if name == "name[]"}))
     if len(names) > MAX_NAMES:
         raise ValueError(f"at most {MAX_NAMES} names can be filtered by")
-    return Wanted(_openmetrics(accept), _gzip(accept_encoding), names)
+    parameters = tuple(field for field in fields if field[0] in PARAMETERS)
+    return Wanted(_openmetrics(accept), _gzip(accept_encoding), names, parameters, host if _HOST.fullmatch(host) else "")
 
 
 def _openmetrics(accept: str) -> bool:

@@ -7,22 +7,33 @@ import math
 import threading
 import zlib
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import structlog
 
 from exporter import catalogue, exposition, health
 from exporter.answer import Answer, text
 from exporter.exposition import Families, Parts, Prefixes
-from exporter.health import Life
-from exporter.metric import Metric
+from exporter.health import Life, Rendering
+from exporter.metric import Metric, Sample
 from exporter.negotiation import Wanted
 from exporter.snapshot import Snapshot, View
 
 MAX_KEPT = 16
 # A page is compressed once for all who scrape it; more effort would save little of what goes over a wire.
 GZIP_LEVEL = 1
+# The last line of every OpenMetrics page; prometheus_client writes it where the process is told of.
+END = b"# EOF\n"
 
 log = structlog.get_logger()
+
+
+class Own(NamedTuple):
+    """What a page tells beside what was observed: samples of `metrics`, and of this process where `process` is true."""
+
+    samples: Callable[[View, Rendering, Life], Iterable[Sample]] = health.samples
+    metrics: tuple[Metric, ...] = health.METRICS
+    process: bool = True
 
 
 class _Target:
@@ -62,9 +73,10 @@ class _Made:
 
 
 class Page:
-    """`/metrics` as a resource of the front: `kept` is at once, `made` may take long; safe to use from any thread.
+    """A view's page as a resource of the front: `kept` is at once, `made` may take long; safe to use from any thread.
 
-    `life` tells what the exporter says of itself. With `created` OpenMetrics is told when each counter's counting began.
+    `life` tells what happened to the exporter, `own` what the page says of that. With `created` OpenMetrics is told when each
+    counter's counting began.
     """
 
     def __init__(
@@ -74,11 +86,13 @@ class Page:
         life: Callable[[], Life] = Life,
         *,
         created: bool = False,
+        own: Own = Own(),  # noqa: B008 -- it is frozen
     ) -> None:
         self._view = view
         self._clock = clock
         self._life = life
         self._created = created
+        self._own = own
         self._since = clock()
         self._lock = threading.Lock()
         self._targets: dict[str, _Target] = {}
@@ -89,7 +103,7 @@ class Page:
     def kept(self, wanted: Wanted) -> Answer | None:
         """The page as it was made last, where it still holds."""
         made = self._made
-        return made.answers.get(wanted) if made is not None and self._holds(made) else None
+        return made.answers.get(wanted.form) if made is not None and self._holds(made) else None
 
     def made(self, wanted: Wanted) -> Answer:
         """The page of now; whoever asks for it meanwhile waits for this one."""
@@ -99,11 +113,12 @@ class Page:
             made = self._made
             if made is None or not self._holds(made):
                 made = self._made = self._rendered(self._view(), self._clock())
-            if wanted not in made.answers:
+            form = wanted.form
+            if form not in made.answers:
                 if len(made.answers) >= MAX_KEPT:
                     made.answers.clear()
-                made.answers[wanted] = self._answer(made.parts, wanted)
-            return made.answers[wanted]
+                made.answers[form] = self._answer(made.parts, form)
+            return made.answers[form]
 
     def _holds(self, made: _Made) -> bool:
         return made.view is self._view() and self._clock() < made.until
@@ -120,8 +135,8 @@ class Page:
                 failed += 1
         parts, dropped = exposition.bounded([target.families for target in self._targets.values()], catalogue.METRICS)
         self._renders += 1
-        rendering = health.Rendering(dropped, failed, self._renders, exposition.lines(parts), self._bytes)
-        own = exposition.families(health.samples(view, rendering, self._life()), health.METRICS, since=self._since)
+        rendering = Rendering(dropped, failed, self._renders, exposition.lines(parts), self._bytes)
+        own = exposition.families(self._own.samples(view, rendering, self._life()), self._own.metrics, since=self._since)
         if health.FAILURES in own:  # a storage brings some of them back: when their counting began, this page can't say
             own[health.FAILURES] = own[health.FAILURES]._replace(since=0.0)
         until = min((snapshot.expires for snapshot in shown.values()), default=math.inf)
@@ -129,8 +144,11 @@ class Page:
 
     def _answer(self, parts: Parts, wanted: Wanted) -> Answer:
         chosen = {metric: its for metric, its in parts.items() if _is_wanted(metric, wanted.names)}
-        process = exposition.process(openmetrics=wanted.openmetrics, names=wanted.names)
-        body = exposition.text(chosen, openmetrics=wanted.openmetrics, created=self._created) + process
+        body = exposition.text(chosen, openmetrics=wanted.openmetrics, created=self._created)
+        if self._own.process:
+            body += exposition.process(openmetrics=wanted.openmetrics, names=wanted.names)
+        elif wanted.openmetrics:
+            body += END
         if not wanted.names:
             self._bytes = len(body)
         if not wanted.gzip:

@@ -24,6 +24,9 @@ RECENT_SECONDS = 900.0
 # An expected stream is missed when it has been watched, or has ended, for this long: a restart takes its time.
 GRACE_SECONDS = 60.0
 
+# The source whose targets are applications; those of the others are workspaces.
+DRIVERS = "drivers"
+
 Severity = Literal["critical", "warning", "note"]
 _ORDER: tuple[Severity, ...] = ("critical", "warning", "note")
 
@@ -148,13 +151,14 @@ def _of_driver(view: AppView) -> Iterator[Problem]:
 
 def _of_collectors(outcomes: Mapping[tuple[str, str], Outcome], now: float) -> Iterator[Problem]:
     for (name, target), outcome in outcomes.items():
-        if target:
-            continue  # a driver, told with its application
+        if target and name == DRIVERS:
+            continue  # told with its application
+        of = f" of the workspace {target}" if target else ""
         if not outcome.succeeded:
             reasons = ", ".join(sorted(reason for reason, count in outcome.failures.items() if count)) or "reason unknown"
-            text = f"The collector {name} fails ({reasons})."
+            text = f"The collector {name}{of} fails ({reasons})."
             yield Problem("critical", "collector_failing", "", "", text, outcome.last_success)
-        elif outcome.last_success is not None and now - outcome.last_success > STALE_SECONDS:
+        elif not target and outcome.last_success is not None and now - outcome.last_success > STALE_SECONDS:
             text = f"The collector {name} has not looked: what is shown is old."
             yield Problem("critical", "collector_failing", "", "", text, outcome.last_success)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter import catalogue, collectors, config, health
+from exporter import catalogue, collectors, config, health, probe_health
 from exporter.metric import Metric
 from exporter.streaming.failures import RULES
 
@@ -20,7 +20,8 @@ def metrics() -> str:
         ("Streaming queries", collectors.streaming.COLLECTOR.metrics),
         ("Drivers", collectors.driver.COLLECTOR.metrics),
         ("Expected streams", collectors.EXPECTED.metrics),
-        ("The exporter itself", health.METRICS),
+        *((f"Databricks: {one.name.replace('_', ' ')}", one.metrics) for one in collectors.OF_WORKSPACES),
+        ("The exporter itself", (*health.METRICS, *probe_health.METRICS)),
     ]
     parts = [
         "# Metrics\n",
@@ -66,6 +67,20 @@ def configuration() -> str:
         "```\n\n"
         "`lakehouse-exporter expected --learn` prints this block from what runs now, and `lakehouse-exporter expected` says\n"
         "which of the streams run.\n\n"
+        "## Databricks workspaces\n\n"
+        "Each is named in the file with one way to sign in; [databricks.md](databricks.md) says what it must be allowed.\n\n"
+        "```yaml\nworkspaces:\n"
+        "  - name: prod\n    host: https://adb-1234567890123456.7.azuredatabricks.net\n"
+        "    client_id: 11111111-2222-3333-4444-555555555555\n    client_secret_file: /run/secrets/databricks\n"
+        "    tags: [team]                        # tags of jobs that are shown\n"
+        "    event_clusters: [shared-etl]        # clusters whose events are asked for, besides continuous jobs'\n"
+        "  - {name: dev, host: https://dbc-1.cloud.databricks.com, token_file: /run/secrets/token}\n```\n\n"
+        "Ways to sign in: `token_file` (a personal access token), `client_id` with `client_secret_file` (OAuth),\n"
+        "`oidc_token_file` (a token that Kubernetes projects, exchanged; `client_id` where a service principal is meant),\n"
+        "or `profile` (what Databricks' SDK knows; `pip install lakehouse-exporter[sdk-auth]`). Files are read again when\n"
+        "they change. `ca_file`, `requests_per_second` (5) and `burst` (10) are optional; HTTPS_PROXY and NO_PROXY hold.\n"
+        "Where the file names no workspace, DATABRICKS_HOST with DATABRICKS_TOKEN, or with DATABRICKS_CLIENT_ID and\n"
+        "DATABRICKS_CLIENT_SECRET, does. A change of `workspaces` takes effect at the next start.\n\n"
         "## TLS and passwords\n\n"
         "`--web.config.file` takes the [web configuration][] of Prometheus' exporters. It is re-read when it, or a\n"
         "certificate that it names, changes. While it is broken every request is answered with 500; TLS can't be\n"

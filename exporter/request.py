@@ -14,16 +14,26 @@ MAX_TARGET_BYTES = 8 * 1024
 MAX_HEADERS = 100
 END = b"\r\n\r\n"
 
+# Prometheus' own default, for who does not say how long it waits; and what an answer needs for its way.
+SCRAPE_TIMEOUT = 10.0
+TIMEOUT_OFFSET = 0.5
+# A connection whose answer takes a minute is let go.
+SHORTEST_PATIENCE, LONGEST_PATIENCE = 0.1, 50.0
+
 _METHODS = ("GET", "HEAD", "POST")
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 _METHOD_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |$)")
 _HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 # Proxies differ in how they read these; whoever sends them wants one request to be seen as two.
 _SMUGGLING = re.compile(rb"\r\n[ \t]|(?<!\r)\n|\r(?!\n)|\0")
 
 
 class Request(NamedTuple):
-    """What is asked; `keep` where the connection may be asked again."""
+    """What is asked; `keep` where the connection may be asked again.
+
+    `patience` is for how many seconds the answer may be waited for, where waiting makes it a better one.
+    """
 
     method: str
     path: str
@@ -31,6 +41,7 @@ class Request(NamedTuple):
     keep: bool
     legacy: bool  # HTTP/1.0, whose clients take a connection for closed unless told
     authorization: str
+    patience: float
 
 
 class Refusal(NamedTuple):
@@ -78,18 +89,23 @@ def _request(event: h11.Request) -> Request | Refusal:
     if refusal := _refused(event, headers):
         return refusal
     path, _, query = event.target.decode("ascii").partition("?")
-    accept, encoding, authorization = (headers.get(name, b"").decode("latin-1") for name in _NEGOTIATED)
+    accept, encoding, authorization, host, timeout = (headers.get(name, b"").decode("latin-1") for name in _NEGOTIATED)
     try:
-        form = wanted(accept, encoding, query)
+        form = wanted(accept, encoding, query, host)
     except ValueError:
         return Refusal(400, "too many names")
     legacy = event.http_version == b"1.0"
     options = {option.strip() for option in headers.get(b"connection", b"").lower().split(b",")}
     keep = b"close" not in options and (not legacy or b"keep-alive" in options)
-    return Request(event.method.decode("ascii"), path, form, keep, legacy, authorization)
+    return Request(event.method.decode("ascii"), path, form, keep, legacy, authorization, _patience(timeout))
 
 
-_NEGOTIATED = (b"accept", b"accept-encoding", b"authorization")
+_NEGOTIATED = (b"accept", b"accept-encoding", b"authorization", b"host", b"x-prometheus-scrape-timeout-seconds")
+
+
+def _patience(timeout: str) -> float:
+    seconds = float(timeout) if _SECONDS.fullmatch(timeout) else SCRAPE_TIMEOUT
+    return min(max(seconds - TIMEOUT_OFFSET, SHORTEST_PATIENCE), LONGEST_PATIENCE)
 
 
 def _refused(event: h11.Request, headers: dict[bytes, bytes]) -> Refusal | None:

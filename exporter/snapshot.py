@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from exporter.collector import Collector
+
+# What the names of all snapshots of workspaces begin with.
+WORKSPACE = "workspace "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,11 @@ class View:
     ready: bool
 
 
+def place(workspace: str, collector: str) -> str:
+    """The name of the snapshot that a collector made of a workspace."""
+    return f"{WORKSPACE}{workspace}/{collector}"
+
+
 class Store:
     """Newest snapshots by target, newest outcomes by collector and target; safe to use from any thread."""
 
@@ -69,12 +78,14 @@ class Store:
             others = {name: kept for name, kept in {**others, **besides}.items() if kept is not None}
             self._view = View({**others, **mine}, {**other_outcomes, **outcomes}, ready=True)
 
-    def put(self, name: str, snapshot: Snapshot | None, key: tuple[str, str], outcome: Outcome) -> None:
-        """One target's newest snapshot, where there is a new one, and how the look went."""
+    def put(
+        self, name: str, snapshot: Snapshot | None, outcomes: Mapping[tuple[str, str], Outcome] = MappingProxyType({})
+    ) -> None:
+        """One target's newest snapshot, where there is a new one, and how looks at it went."""
         with self._lock:
             old = self._view
             snapshots = old.snapshots if snapshot is None else {**old.snapshots, name: snapshot}
-            self._view = View(snapshots, {**old.outcomes, key: outcome}, old.ready)
+            self._view = View(snapshots, {**old.outcomes, **outcomes}, old.ready)
 
     def remove(self, name: str, key: tuple[str, str]) -> None:
         """Nothing more of one target."""

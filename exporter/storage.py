@@ -20,6 +20,10 @@ class Storage:
         self._file = folder / f"{name}.state"
         self._aside = folder / f".{name}.state.new"
 
+    def beside(self, name: str) -> Storage:
+        """The state of another name in the same folder."""
+        return Storage(self._file.parent, name)
+
     def load(self) -> bytes | None:
         """The stored bytes, or None where nothing was stored yet; raises StorageError where they can't be read."""
         try:

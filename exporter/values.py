@@ -65,7 +65,7 @@ def web_path(value: object) -> str:
     text = str(value)
     if not re.fullmatch(r"/[\w.~!$&'()*+,;=:@%/-]*", text, re.ASCII):
         raise ValueError(f"{text!r} is no path; write /metrics")
-    if text.startswith(("/-/", "/api/", "/landing.")):
+    if text.startswith(("/-/", "/api/", "/landing.")) or text in ("/probe", "/sd"):
         raise ValueError(f"{text!r} is taken by the exporter itself")
     return text
 

@@ -13,11 +13,26 @@ from exporter.errors import ConfigError
 from exporter.values import absolute_path, boolean, duration, interval, listen_address, name
 
 BAD = sorted((Path(__file__).parent / "bad-config").iterdir())
+OF_WORKSPACES = [
+    ("clusters", "true"),
+    ("cluster_events", "true"),
+    ("jobs", "true"),
+    ("job_runs", "true"),
+    ("tasks", "true"),
+    ("schedules", "true"),
+    ("pipelines", "true"),
+    ("pipeline_events", "false"),
+    ("warehouses", "true"),
+    ("instance_pools", "true"),
+    ("identity", "true"),
+]
+EVERY = [(name, "10m" if name in ("jobs", "identity") else "1m") for name, _ in OF_WORKSPACES if name != "tasks"]
 NAMES = [
     ("--web.listen-address", "LAKEHOUSE_EXPORTER_WEB_LISTEN_ADDRESS", "web.listen_address", ":10071"),
     ("--web.telemetry-path", "LAKEHOUSE_EXPORTER_WEB_TELEMETRY_PATH", "web.telemetry_path", "/metrics"),
     ("--web.max-connections", "LAKEHOUSE_EXPORTER_WEB_MAX_CONNECTIONS", "web.max_connections", "512"),
     ("--web.enable-lifecycle", "LAKEHOUSE_EXPORTER_WEB_ENABLE_LIFECYCLE", "web.enable_lifecycle", "false"),
+    ("--web.probe", "LAKEHOUSE_EXPORTER_WEB_PROBE", "web.probe", "false"),
     ("--web.openmetrics-created", "LAKEHOUSE_EXPORTER_WEB_OPENMETRICS_CREATED", "web.openmetrics_created", "false"),
     ("--web.show-exceptions", "LAKEHOUSE_EXPORTER_WEB_SHOW_EXCEPTIONS", "web.show_exceptions", "false"),
     ("--web.config.file", "LAKEHOUSE_EXPORTER_WEB_CONFIG_FILE", "web.config_file", ""),
@@ -28,6 +43,14 @@ NAMES = [
     ("--collector.streaming", "LAKEHOUSE_EXPORTER_COLLECTOR_STREAMING", "collector.streaming", "true"),
     ("--collector.driver", "LAKEHOUSE_EXPORTER_COLLECTOR_DRIVER", "collector.driver", "true"),
     ("--collector.expected", "LAKEHOUSE_EXPORTER_COLLECTOR_EXPECTED", "collector.expected", "true"),
+    *(
+        (f"--collector.{name.replace('_', '-')}", f"LAKEHOUSE_EXPORTER_COLLECTOR_{name.upper()}", f"collector.{name}", default)
+        for name, default in OF_WORKSPACES
+    ),
+    *(
+        (f"--every.{name.replace('_', '-')}", f"LAKEHOUSE_EXPORTER_EVERY_{name.upper()}", f"every.{name}", every)
+        for name, every in EVERY
+    ),
     ("--shutdown.linger", "LAKEHOUSE_EXPORTER_SHUTDOWN_LINGER", "shutdown.linger", "0s"),
     ("--log.level", "LAKEHOUSE_EXPORTER_LOG_LEVEL", "log.level", "info"),
     ("--log.format", "LAKEHOUSE_EXPORTER_LOG_FORMAT", "log.format", "logfmt"),
@@ -38,6 +61,7 @@ OTHERS = {
     "web.telemetry_path": ("/m", "/m"),
     "web.max_connections": ("9", 9),
     "web.enable_lifecycle": ("true", True),
+    "web.probe": ("true", True),
     "web.openmetrics_created": ("True", True),
     "web.show_exceptions": ("TRUE", True),
     "web.config_file": ("/w", "/w"),
@@ -48,6 +72,8 @@ OTHERS = {
     "collector.streaming": ("false", False),
     "collector.driver": ("False", False),
     "collector.expected": ("FALSE", False),
+    **{f"collector.{name}": ("true", True) if default == "false" else ("false", False) for name, default in OF_WORKSPACES},
+    **{f"every.{name}": ("2m", 120.0) for name, _ in EVERY},
     "shutdown.linger": ("30s", 30.0),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
@@ -81,8 +107,10 @@ def test_defaults() -> None:
     loaded = load({}, {})
 
     assert [value(loaded, key) for _, _, key, _ in NAMES] == [
-        *((":10071",), "/metrics", 512, False, False, False, None),
+        *((":10071",), "/metrics", 512, False, False, False, False, None),
         *(drivers_dir(), 1.0, None, 600.0, True, True, True),
+        *(default == "true" for _, default in OF_WORKSPACES),
+        *(duration(every) for _, every in EVERY),
         *(0.0, "info", "logfmt"),
     ]
 
@@ -312,7 +340,12 @@ def test_empty_section(tmp_path: Path) -> None:
 
 def test_collectors() -> None:
     """Each collector has a switch, and each switch a collector."""
-    assert [setting.field for setting in settings() if setting.section == "collector"] == [one.name for one in collectors.ALL]
+    switches = [setting.field for setting in settings() if setting.section == "collector"]
+
+    assert switches[:3] + sorted(switches[3:]) == [
+        *(one.name for one in (*collectors.APPLICATION, collectors.EXPECTED)),
+        *sorted(one.name for one in collectors.OF_WORKSPACES if one is not collectors.REQUESTS),
+    ]
 
 
 @pytest.mark.parametrize("given", ["yes", "no", "1", "0", "", 1, None, "tru"])

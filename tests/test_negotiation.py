@@ -78,12 +78,59 @@ def test_too_many_names() -> None:
             wanted("", "", query)
 
 
+def test_parameters() -> None:
+    """What resources read of a query is kept in order, as often as it was given; all else is for nobody."""
+    found = wanted("", "", "target=b&x=1&target=a%20c&cluster_id=&kind=drivers&name[]=n&Target=z")
+
+    assert found.parameters == (("target", "b"), ("target", "a c"), ("cluster_id", ""), ("kind", "drivers"))
+    assert (found.values("target"), found.values("cluster_id"), found.values("x")) == (("b", "a c"), ("",), ())
+
+
+def test_form() -> None:
+    """A page's form is what is wanted without parameters and host."""
+    found = wanted("application/openmetrics-text", "gzip", "name[]=n&target=a", "example.com")
+
+    assert found == Wanted(True, True, ("n",), (("target", "a"),), "example.com")
+    assert found.form == Wanted(True, True, ("n",))
+
+
+@pytest.mark.parametrize(
+    ("host", "kept"),
+    [
+        ("exporter", True),
+        ("exporter.example.com:10071", True),
+        ("my_exporter-1:443", True),
+        ("127.0.0.1:10071", True),
+        ("[::1]:10071", True),
+        ("[2001:db8::10.0.0.1]", True),
+        ("", False),
+        ("exporter:", False),
+        ("exporter:http", False),
+        ("exporter:123456", False),
+        ("exporter:٣", False),
+        ("exporter/path", False),
+        ("user@exporter", False),
+        ("exporter, other", False),
+        ("exporter\n", False),
+        ("-exporter", False),
+        ("::1", False),
+        ("[fe80::1%25eth0]", False),
+        ("é.example.com", False),
+        ("a" * 253, True),
+        ("a" * 254, False),
+    ],
+)
+def test_host(host: str, kept: bool) -> None:  # noqa: FBT001 -- the same
+    """A host is kept where it is a name or an address, with a port or without; else there is none."""
+    assert wanted("", "", "", host).host == (host if kept else "")
+
+
 def test_content_types() -> None:
     """The type of a page is one of two fixed texts."""
     assert [Wanted(form).content_type for form in (False, True)] == [TEXT, OPENMETRICS]
 
 
-@given(st.text(max_size=200), st.text(max_size=100), st.text(max_size=200))
-def test_anything(accept: str, encodings: str, query: str) -> None:
+@given(st.text(max_size=200), st.text(max_size=100), st.text(max_size=200), st.text(max_size=50))
+def test_anything(accept: str, encodings: str, query: str, host: str) -> None:
     """Whatever text stands there, something is wanted."""
-    assert isinstance(wanted(accept, encodings, query), Wanted)
+    assert isinstance(wanted(accept, encodings, query, host), Wanted)

@@ -13,13 +13,13 @@ from prometheus_client.metrics_core import Metric as ClientFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import __version__, catalogue, collectors, health
+from exporter import __version__, catalogue, collectors, health, probe_health
 from exporter.answer import Answer
 from exporter.collector import Collector
 from exporter.errors import Reason
 from exporter.metric import Buckets, Sample, gauge
 from exporter.negotiation import Wanted
-from exporter.page import Page, page
+from exporter.page import Own, Page, page
 from exporter.snapshot import Outcome, Snapshot, View
 from exporter.streaming import driver
 from exporter.streaming.driver import EVENTS_LOST
@@ -183,7 +183,11 @@ def test_dropped_series() -> None:
 
 def test_catalogue() -> None:
     """Every declaration of a collector and of the exporter itself is in the catalogue, once, under a name of its own."""
-    declared = [metric for collector in collectors.ALL for metric in collector.metrics] + list(health.METRICS)
+    declared = (
+        [metric for collector in collectors.ALL for metric in collector.metrics]
+        + list(health.METRICS)
+        + list(probe_health.METRICS)
+    )
 
     assert list(catalogue.METRICS) == declared
     assert len({metric.name for metric in declared}) == len(declared)
@@ -277,6 +281,36 @@ def test_kept_until_it_expires(source: Told, kept: Page) -> None:
     assert shown(before) == {b"a"}
     assert kept.kept(Wanted()) is None
     assert shown(kept.made(Wanted())) == set()
+
+
+def test_hosts_and_parameters(source: Told, kept: Page) -> None:
+    """A page is the same for every host and every parameter: one making serves all of them."""
+    first = kept.made(Wanted(host="a", parameters=(("target", "x"),)))
+
+    assert kept.kept(Wanted()) is first
+    assert kept.made(Wanted(host="b", parameters=(("kind", "y"),))) is first
+    assert source.asked == ["a", "b"]
+
+
+def test_own(source: Told) -> None:
+    """What a page tells beside the targets can be another's to say; OpenMetrics ends in its last line without a process, too."""
+
+    def samples(view: View, rendering: health.Rendering, life: health.Life) -> Iterator[Sample]:
+        yield health.UNRENDERED(len(view.snapshots) + rendering.failed + life.web_config_failures)
+
+    source.show("a")
+    mine = Page(lambda: source.view, lambda: NOW, own=Own(samples, (health.UNRENDERED,), process=False))
+
+    assert mine.made(Wanted(openmetrics=True)).body.decode() == (
+        f"# HELP spark_driver_reachable {REACHABLE.help}\n"
+        "# TYPE spark_driver_reachable gauge\n"
+        'spark_driver_reachable{app="a"} 1\n'
+        f"# HELP lakehouse_exporter_snapshots_dropped {health.UNRENDERED.help}\n"
+        "# TYPE lakehouse_exporter_snapshots_dropped gauge\n"
+        "lakehouse_exporter_snapshots_dropped 1\n"
+        "# EOF\n"
+    )
+    assert mine.made(Wanted(names=("none",))).body == b""
 
 
 def test_last_good_bytes(source: Told, kept: Page) -> None:

@@ -260,3 +260,14 @@ def test_collectors(outcome: Outcome, texts: list[str]) -> None:
     found = problems([], {("drivers", ""): outcome, ("drivers", "etl"): Outcome()}, NOW)
 
     assert [one.text for one in found] == texts
+
+
+def test_collector_of_a_workspace() -> None:
+    """A workspace's collector that fails is told with the workspace; how old what it found is, is told by its series alone."""
+    failing, old = Outcome(False, None, NOW - 9, {"forbidden": 1}), Outcome(True, None, NOW - 9_999, {})
+
+    assert problems([], {("jobs", "prod"): failing, ("clusters", "prod"): old}, NOW) == (
+        Problem(
+            "critical", "collector_failing", "", "", "The collector jobs of the workspace prod fails (forbidden).", NOW - 9
+        ),
+    )

@@ -202,7 +202,7 @@ def test_single_flight() -> None:
             held.free.set()
 
             assert [rest(peer).endswith(PAGE) for peer in [*peers, other]] == 101 * [True]
-    assert held.wanted == [Wanted(), Wanted(gzip=True)]
+    assert held.wanted == [Wanted(host="x"), Wanted(gzip=True, host="x")]
 
 
 def test_too_many_makings() -> None:

@@ -23,6 +23,8 @@ from exporter.demo.processes import Child, running
 from exporter.demo.progress import Progress
 from exporter.demo.screen import Screen
 from exporter.demo.streams import STREAMS
+from exporter.demo.workspace.server import simulated
+from exporter.demo.workspace.world.sizes import Sizes
 from exporter.errors import DemoError
 from exporter.stopping import signals
 
@@ -30,6 +32,12 @@ FAILED = 1
 REFRESH_SECONDS = 1.0
 FETCH_SECONDS = 2.0
 LOG_LINES = 20
+SEED = 1
+SETTINGS = """\
+workspaces:
+  - {{name: simulated, host: "{host}", token_file: "{token}"}}
+every: {{clusters: 10s, job_runs: 10s, schedules: 10s, warehouses: 10s, instance_pools: 10s}}
+"""
 
 
 class BrokenOffError(DemoError):
@@ -73,7 +81,9 @@ def main(seconds: float | None, environ: Mapping[str, str]) -> int:
 
 def run(plan: Plan, screen: Screen, stop: threading.Event) -> int:
     """Carries the plan out until it is over or `stop` is set; nothing of it is left when this returns."""
-    screen.say(f"{len(plan.streams)} Spark streams that each show something, and the exporter beside them:")
+    screen.say(
+        f"{len(plan.streams)} Spark streams that each show something, a simulated Databricks workspace, and the exporter:"
+    )
     screen.say(f"  metrics       {plan.address.url}/metrics")
     screen.say(f"  landing page  {plan.address.url}/")
     environ = without_settings(plan.environ)
@@ -83,7 +93,8 @@ def run(plan: Plan, screen: Screen, stop: threading.Event) -> int:
         (folder / "scratch").mkdir()
         try:
             with (
-                running(serving(plan.address, folder), environ, folder / "exporter.log") as exporter,
+                simulated(SEED, Sizes(every_minutes=1), begin=time.time(), speed=1.0) as workspace,
+                running(serving(plan.address, folder, workspace.url), environ, folder / "exporter.log") as exporter,
                 running(plan.submission(folder), environ, folder / "spark.log") as driver,
             ):
                 _watch(plan, screen, stop, exporter, driver)
@@ -93,15 +104,18 @@ def run(plan: Plan, screen: Screen, stop: threading.Event) -> int:
     return 0
 
 
-def serving(place: Address, folder: Path) -> list[str]:
-    """The exporter as a user starts it, for the driver of this demo alone."""
-    options = [f"--web.listen-address={place.flag}", f"--drivers.dir={folder / 'drivers'}"]
+def serving(place: Address, folder: Path, workspace: str) -> list[str]:
+    """The exporter as a user starts it, for the driver and the workspace of this demo alone."""
+    (folder / "token").write_text("dapi-simulated\n")
+    (folder / "settings.yaml").write_text(SETTINGS.format(host=workspace, token=folder / "token"))
+    options = [f"--config.file={folder / 'settings.yaml'}", f"--web.listen-address={place.flag}"]
+    options.append(f"--drivers.dir={folder / 'drivers'}")
     return [sys.executable, "-m", "exporter", "serve", *options]
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the exporter's settings: a demo must not write into the storage of a real one."""
-    return {name: value for name, value in environ.items() if not name.startswith(config.ENVIRONMENT_PREFIX)}
+    """The environment without the exporter's settings: a demo must not touch the storage or the workspace of a real one."""
+    return {name: value for name, value in environ.items() if not name.startswith((config.ENVIRONMENT_PREFIX, "DATABRICKS_"))}
 
 
 def _watch(plan: Plan, screen: Screen, stop: threading.Event, exporter: Child, driver: Child) -> None:

@@ -15,7 +15,12 @@ from prometheus_client.metrics_core import Metric as ClientFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import catalogue, collectors, exposition, health
+from exporter import catalogue, collectors, exposition, health, probe_health
+from exporter.collectors.databricks import jobs, pipeline_events, schedules
+from exporter.databricks.endings import State as RunsState
+from exporter.databricks.job_runs import JobRuns
+from exporter.databricks.jobs import Job, Jobs, Schedule, Settings
+from exporter.databricks.pipeline_events import Flow, Log, PipelineEvents
 from exporter.metric import Sample
 from exporter.snapshot import Outcome, View
 from exporter.streaming.expected import Expected, watched
@@ -28,6 +33,7 @@ from tests.streaming.rings import BEGINNING, Ring, looked
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NOW = BEGINNING + 100
+RENDERING = health.Rendering({"spark_streaming_input_rows_total": 12}, 1, 40, 20_000, 1_234_567)
 
 
 def page(state: State, now: float) -> str:
@@ -148,13 +154,34 @@ def test_own(golden: Callable[[str, str], None]) -> None:
         ("drivers", ""): Outcome(True, 0.025, NOW, {}),
         ("drivers", "recorded"): Outcome(False, None, NOW - 7, {"timeout": 2}),
     }
-    rendering = health.Rendering({"spark_streaming_input_rows_total": 12}, 1, 40, 20_000, 1_234_567)
     life = health.Life({"idle": 3, "full": 0}, config_loaded=False, config_loaded_at=NOW - 3600, web_config_failures=1)
-    samples = health.samples(View({}, outcomes, ready=True), rendering, life)
+    samples = health.samples(View({}, outcomes, ready=True), RENDERING, life)
     # The page must not differ from one Python to the next.
     named = (Sample(one.metric, ("1.2.3", "3.12.1"), 1) if one.metric is health.BUILD_INFO else one for one in samples)
 
     golden("own.prom", written(named))
+
+
+def test_rare(golden: Callable[[str, str], None]) -> None:
+    """What the simulated workspace does not show: a job with a tag and a schedule that can't be read, a backlog of files."""
+    job = Job(7, settings=Settings(name="orders", tags={"team": "data"}, schedule=Schedule("every noon", "UTC")))
+    listed = Jobs("prod", NOW, {7: job}, tags=("team",))
+    due = schedules.next_record(schedules.Schedules("prod"), listed, JobRuns("prod", RunsState(since=NOW, last_look=NOW)))
+    log = Log(
+        NOW, NOW, ("running", "u1", "running"), NOW, NOW, 0, 0, flows={"bronze": Flow(NOW, "u1", "running", backlog_files=3)}
+    )
+    samples = (
+        *jobs.samples(listed),
+        *schedules.samples(due),
+        *pipeline_events.samples(PipelineEvents("prod", NOW, {"p1": log})),
+        *(
+            one
+            for one in probe_health.samples(View({}, {}, ready=True), RENDERING, looked=True)
+            if one.metric in probe_health.METRICS
+        ),
+    )
+
+    golden("databricks-rare.prom", written(samples))
 
 
 def test_every_metric() -> None:

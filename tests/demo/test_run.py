@@ -89,7 +89,7 @@ def test_pipe(tmp_path: Path, scratch: Path, place: Address) -> None:
 
     assert code == 0
     assert lines[:5] == [
-        "2 Spark streams that each show something, and the exporter beside them:",
+        "2 Spark streams that each show something, a simulated Databricks workspace, and the exporter:",
         f"  metrics       {place.url}/metrics",
         f"  landing page  {place.url}/",
         "starting Spark …",
