@@ -73,8 +73,8 @@ e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka, Delta 
 bench: setup $(JARS) $(DONE)/nginx  ## measure what it costs and bears, write docs/performance.md (12 quiet minutes; PART=front: a part)
 	$(USE_JDK) $(VENV)/python -m benchmarks $(PART)
 
-endurance: $(DONE)/venv-dev  ## end it at 100 moments, swap 100 certificates under load (3 minutes)
-	MOMENTS=100 $(VENV)/pytest tests/e2e/test_life.py --no-cov
+endurance: $(DONE)/venv-dev $(DONE)/prometheus  ## end it at 100 moments, swap 100 certificates under load, have all faults (10 minutes)
+	MOMENTS=100 FAULTS=all $(VENV)/pytest tests/e2e/test_life.py tests/e2e/test_workspaces.py --no-cov
 
 jars: $(JARS)  ## build the listener's two jars into exporter/jars
 

@@ -58,13 +58,14 @@ def families(
             if metric not in found:
                 raise ValueError(f"metric {metric.name} is not in the catalogue")
             last, (series, values), its_prefixes = metric, found[metric], known.setdefault(metric, {})
-        prefix = its_prefixes.get(labels)
+            add, add_value, prefix_of = series.append, values.append, its_prefixes.get
+        prefix = prefix_of(labels)
         if prefix is None:
             prefix = its_prefixes[labels] = _fit(
                 _histogram_prefix(metric, labels) if metric.buckets else _prefix(metric, labels)
             )
-        series.append(prefix)
-        values.append(value)
+        add(prefix)
+        add_value(value)
     return {metric: _family(metric, *its, since, known[metric]) for metric, its in found.items() if its[0]}
 
 
@@ -164,7 +165,7 @@ def _process_registry() -> CollectorRegistry:
 
 def number(value: float) -> str:
     """A value as Prometheus reads it: integers without a fraction, `NaN`, `+Inf`, `-Inf`, else the shortest exact text."""
-    text = repr(float(value))
+    text = repr(value if type(value) is float else float(value))
     if text[-2:] == ".0":
         return text[:-2] if text != "-0.0" else "0"
     return _NOT_FINITE.get(text, text)

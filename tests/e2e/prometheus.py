@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ class Prometheus:
 def started(targets: Mapping[str, str], folder: Path, log: Path) -> Prometheus:
     """A Prometheus with its data in `folder`, ready to be asked; `targets` are addresses by the name of their job."""
     jobs = [{"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()]
+    return configured(jobs, folder, log)
+
+
+def configured(jobs: Sequence[Mapping[str, Any]], folder: Path, log: Path) -> Prometheus:
+    """The same with the scrape configurations of these jobs."""
     configuration = folder / "prometheus.yml"
     configuration.write_text(json.dumps({"global": EVERY_SECOND, "scrape_configs": jobs}))
     address = f"127.0.0.1:{free_port()}"
