@@ -70,7 +70,7 @@ listener-test: $(DONE)/jdk $(DONE)/maven  ## ScalaTest of the listener on both S
 e2e: setup wheel  ## end to end: real Spark 4 and 3.5, Prometheus, Kafka, Delta and Chromium
 	$(USE_JDK) $(VENV)/pytest -m e2e tests/e2e tests/browser
 
-bench: setup $(JARS) $(DONE)/nginx  ## measure what it costs and bears, write docs/performance.md (12 quiet minutes; PART=front: a part)
+bench: setup $(JARS) $(DONE)/nginx  ## measure what it costs and bears, write docs/performance.md (9 quiet minutes; PART=front: a part)
 	$(USE_JDK) $(VENV)/python -m benchmarks $(PART)
 
 endurance: $(DONE)/venv-dev $(DONE)/prometheus  ## end it at 100 moments, swap 100 certificates under load, have all faults (10 minutes)

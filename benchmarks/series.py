@@ -1,4 +1,7 @@
-"""Made-up series, the same ones for our page and for prometheus_client, so that both do the same work."""
+"""Made-up series, the same ones for our page and for prometheus_client, so that both do the same work.
+
+The texts of labels are there before a page is made, as they are in what a real exporter has learned.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,13 @@ def collector(shape: Shape) -> Collector:
     families = _families(shape)
     catalogue.METRICS = (*catalogue.METRICS, *families)
 
+    apps, queries = _labels(shape)
+
     def samples(record: tuple[int, float]) -> Iterator[Sample]:
-        target, value = record
+        app, value = apps[record[0]], record[1]
         for family in families:
-            for query in range(shape.queries):
-                yield Sample(family, (f"app{target}", f"query{query}", "0"), value + query)
+            for number, query in enumerate(queries):
+                yield Sample(family, (app, query, "0"), value + number)
 
     return Collector("bench", families, samples)
 
@@ -65,16 +70,21 @@ def registry(shape: Shape, values: Sequence[float]) -> CollectorRegistry:
 class _Client:
     def __init__(self, shape: Shape, values: Sequence[float]) -> None:
         self._shape, self._values = shape, values
+        self._apps, self._queries = _labels(shape)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         from prometheus_client.core import GaugeMetricFamily
 
         for metric in _families(self._shape):
             family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for target, value in enumerate(self._values):
-                for query in range(self._shape.queries):
-                    family.add_metric((f"app{target}", f"query{query}", "0"), value + query)
+            for app, value in zip(self._apps, self._values, strict=True):
+                for number, query in enumerate(self._queries):
+                    family.add_metric((app, query, "0"), value + number)
             yield family
+
+
+def _labels(shape: Shape) -> tuple[list[str], list[str]]:
+    return [f"app{number}" for number in range(shape.targets)], [f"query{number}" for number in range(shape.queries)]
 
 
 def _families(shape: Shape) -> tuple[Metric, ...]:
