@@ -53,7 +53,7 @@ format: $(DONE)/venv-dev  ## write the one format, and mend what the linter can 
 	$(VENV)/ruff check --fix
 
 unit: $(DONE)/venv-dev
-	$(VENV)/pytest -m "not e2e" --cov
+	$(VENV)/pytest -m "not e2e" -n auto --cov
 
 test: setup  ## the whole suite: check, ScalaTest on both Scala lines, end to end
 	@$(MAKE) check

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from exporter import collectors, config
-from exporter.config import Config, Expected, drivers_dir, home, load, settings
+from exporter.config import Config, Expected, WorkspaceSettings, drivers_dir, home, load, settings
 from exporter.errors import ConfigError
-from exporter.values import absolute_path, boolean, duration, interval, listen_address, name
+from exporter.values import absolute_path, boolean, duration, identifier, interval, listen_address, name, positive
 
 BAD = sorted((Path(__file__).parent / "bad-config").iterdir())
 OF_WORKSPACES = [
@@ -437,4 +437,51 @@ def test_every_problem_of_expected(tmp_path: Path) -> None:
         f"{file}: expected[1].query: a name is expected, not ''",
         f"{file}: expected[2]: a stream is expected, as in {{app: orders, query: bronze}}, not 'text'",
         f"{file}: expected[4]: the same as [3]",
+    )
+
+
+@pytest.mark.parametrize("given", ["", "a/b", ".hidden", "x" * 65, "é", 5, None])
+def test_no_identifier(given: object) -> None:
+    """What stands in a URL and names a file is letters, digits and a few signs."""
+    with pytest.raises(ValueError, match="is no name of letters"):
+        identifier(given)
+
+
+@pytest.mark.parametrize("given", [0, -1, True, "5", None, float("inf"), float("nan")])
+def test_no_positive(given: object) -> None:
+    """A number above 0 is none of these."""
+    with pytest.raises(ValueError, match="is no number above 0"):
+        positive(given)
+
+
+def test_workspaces(tmp_path: Path) -> None:
+    """The workspaces that a file names, with what each says of itself."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "workspaces:\n- {name: prod, host: h, client_id: c, client_secret_file: /s, tags: [team], burst: 3}\n"
+        "- {name: dev, host: h, token_file: /t, requests_per_second: 0.5}\n"
+    )
+
+    assert load({}, {}, file).workspaces == (
+        WorkspaceSettings("prod", "h", client_id="c", client_secret_file="/s", tags=("team",), burst=3),
+        WorkspaceSettings("dev", "h", token_file="/t", requests_per_second=0.5),
+    )
+
+
+def test_every_problem_of_workspaces(tmp_path: Path) -> None:
+    """Each entry's every mistake is told at once, with its number or its name."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "workspaces:\n- {name: a/b, host: h, token_file: /t}\n- {name: b, host: h}\n- {name: c, host: h, client_secret_file: /s}\n"
+        "- {name: d, host: h, token_file: /t, profile: p}\n- {name: e, tokenfile: /t}\n- {name: f, host: h, token_file: /t, tags: x}\n"
+    )
+
+    assert problems({}, {}, file) == (
+        f"{file}: workspaces[0].name: 'a/b' is no name of letters, digits, _, - and .",
+        f"{file}: workspaces: b: one of token_file, client_secret_file, oidc_token_file or profile is expected",
+        f"{file}: workspaces: c: client_id is missing",
+        f"{file}: workspaces: d: one of token_file, client_secret_file, oidc_token_file or profile is expected",
+        f"{file}: workspaces[4]: unknown key 'tokenfile'; did you mean 'token_file'?",
+        f"{file}: workspaces[4]: host is missing",
+        f"{file}: workspaces[5].tags: a list of names is expected, not 'x'",
     )

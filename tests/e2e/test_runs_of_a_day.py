@@ -1,6 +1,6 @@
 """The proof: over a day of a simulated workspace, really asked, what is counted is what its ledger holds.
 
-By itself it looks every few minutes at 2,000 runs. `RUNS=20000 pytest tests/collectors/databricks/test_job_runs_exact.py`
+By itself it looks every few minutes at 2,000 runs. `RUNS=20000 pytest tests/e2e/test_runs_of_a_day.py`
 looks every minute at as many as it says; SEED, which a failure tells, sets what happens.
 """
 
@@ -24,6 +24,8 @@ from exporter.demo.workspace.ledger import Entry
 from exporter.demo.workspace.world.sizes import Sizes
 from exporter.errors import SourceError
 from tests.collectors.databricks.workspaces import Looking, looking
+
+pytestmark = pytest.mark.e2e
 
 RUNS = int(os.environ.get("RUNS", "2000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
