@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
 from exporter import web_config
-from exporter.config import Config
-from exporter.errors import Reason, StorageError
+from exporter.config import Config, WorkspaceSettings
+from exporter.errors import Reason, SourceError, StorageError
 from exporter.metric import label_value
 from exporter.poller import FIRST_PATIENCE, Source
+from exporter.sources.databricks import Workspace
+from exporter.sources.databricks_endpoints import ME
 from exporter.storage import Storage
 from exporter.streaming import descriptions
 from exporter.streaming import state as states
@@ -21,6 +24,7 @@ from exporter.streaming.fold import ENDING_TRIGGERS, fold
 from exporter.streaming.observation import Answered, Failed, Observation
 from exporter.streaming.state import Driver, Query, State
 
+WORKSPACE_SECONDS = 10.0
 OK, FAILED, MISSING, GONE = "ok", "failed", "missing", "gone"
 
 
@@ -49,6 +53,18 @@ def findings(config: Config, source: Source, clock: Callable[[], float]) -> Iter
     yield from _drivers(config.drivers.dir, state, failed)
     for app, query, result, detail in inventory(config, state):
         yield Finding("stream", f"{app} {query}", result, detail)
+
+
+def of_workspaces(clients: Mapping[WorkspaceSettings, Workspace], monotonic: Callable[[], float]) -> Iterator[Finding]:
+    """Each workspace, asked who we are there."""
+    for one, client in clients.items():
+        with contextlib.closing(client):
+            try:
+                client.get(ME, dict, monotonic() + WORKSPACE_SECONDS)
+            except SourceError as error:
+                yield Finding("workspace", one.name, FAILED, f"{error.reason.value}: {error}")
+            else:
+                yield Finding("workspace", one.name, OK, "it answers")
 
 
 def inventory(config: Config, state: State) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,11 +61,13 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str], told: Simple
 
 
 def _check(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter import check
+    from exporter import check, workspaces
 
     settings = _config(arguments, environ)
     with contextlib.closing(_drivers(settings)) as source:
         findings = list(check.findings(settings, source, time.time))
+    named = workspaces.named(settings.workspaces, environ)
+    findings += check.of_workspaces(workspaces.clients(named, environ, threading.Event()), time.monotonic)
     return _shown(("CHECKED", "NAME", "RESULT", "DETAIL"), findings, environ)
 
 

@@ -15,7 +15,9 @@ from exporter.storage import opened
 from exporter.streaming import state as states
 from exporter.streaming.state import State
 from tests.sources.answers import answer, progress, started, terminated
-from tests.sources.bridge import TOKEN, Bridge, says
+from tests.sources.bridge import TOKEN, Bridge
+from tests.sources.bridge import says as answers
+from tests.sources.http_server import Server, says
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 
@@ -32,7 +34,7 @@ def shop(folder: Path) -> Iterator[Bridge]:
     """A driver with a query that runs, one that ended, and one that ends by itself."""
     nightly = started(4, "nightly", "r3") | {"trigger": "AvailableNowTrigger"}
     events = [started(1), progress(2, 0), started(3, "old", "r2"), nightly, terminated(5, "old", "r2")]
-    with Bridge(says(answer(events))) as bridge:
+    with Bridge(answers(answer(events))) as bridge:
         connect(folder, "shop-id", bridge.port)
         yield bridge
 
@@ -153,7 +155,7 @@ def test_learn(folder: Path, shop: Bridge, tmp_path: Path, capsys: pytest.Captur
     code, out, err = ran(capsys, "expected", "--learn", f"--drivers.dir={folder}")
     file = tmp_path / "settings.yaml"
     file.write_text(out)
-    shop._answers[:] = [says(answer([started(1), started(2, "nightly", "r3")]))]
+    shop._answers[:] = [answers(answer([started(1), started(2, "nightly", "r3")]))]
 
     assert (code, err) == (0, "")
     assert out == (
@@ -175,7 +177,7 @@ def test_learn_odd_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     """Names that YAML would take for something else come back as they are."""
     odd = ["x\u2028y", " ", "null", "5", "a: b", "# x", "yes", "é", "'"]
     events = [started(number + 1, name, f"r{number}") for number, name in enumerate(odd)]
-    with Bridge(says(answer(events))) as bridge:
+    with Bridge(answers(answer(events))) as bridge:
         connect(folder, "shop-id", bridge.port)
         _, out, _ = ran(capsys, "expected", "--learn", f"--drivers.dir={folder}")
 
@@ -264,3 +266,21 @@ def test_interrupted(folder: Path, capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr("exporter.sources.drivers.Drivers.observe", interrupted)
 
     assert ran(capsys, "check", f"--drivers.dir={folder}") == (130, "", "")
+
+
+def test_workspaces(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each workspace is asked once; one that refuses the token is told, without the token, and is exit code 1."""
+    (tmp_path / "token").write_text("dapi-of-this-test")
+    with Server(says({"userName": "me"})) as good, Server(says({}, status="401 Unauthorized")) as bad:
+        entries = [
+            {"name": name, "host": one.url, "token_file": f"{tmp_path}/token"} for name, one in (("a", good), ("b", bad))
+        ]
+        (tmp_path / "settings.yaml").write_text(json.dumps({"workspaces": entries}))
+        code, out, err = ran(capsys, "check", f"--drivers.dir={folder}", f"--config.file={tmp_path}/settings.yaml")
+
+    lines = [line.split(maxsplit=3) for line in out.splitlines()[2:]]
+    assert (code, err) == (1, "")
+    assert lines[0] == ["workspace", "a", "ok", "it answers"]
+    assert lines[1][:3] == ["workspace", "b", "failed"]
+    assert lines[1][3].startswith("unauthorized: workspace b: ")
+    assert "dapi-of-this-test" not in out
